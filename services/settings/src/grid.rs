@@ -1,0 +1,118 @@
+//! The grid file: which experts there are, in which versions, and where each of them answers.
+
+use std::{fmt, path::Path, time::Duration};
+
+use serde::Serialize;
+
+use crate::{Error, ExpertName, Problems, Task};
+
+/// A checked grid file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// In the order of the file; at least one, names are unique.
+    pub experts: Vec<Expert>,
+    /// Of the file's text, hex: tells two states of the file apart.
+    pub sha256: String,
+}
+
+/// `[[expert]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expert {
+    /// Unique in the file.
+    pub name: ExpertName,
+    /// What it does.
+    pub task: Task,
+    /// One line for tables; may be empty.
+    pub title: String,
+    /// Limit of one call; absent = the request's deadline alone.
+    pub timeout: Option<Duration>,
+    /// At least one, numbers and labels are unique, weights sum to [`BasisPoints::ALL`].
+    pub versions: Vec<Version>,
+}
+
+/// `[[expert.version]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// At least 1.
+    pub version: u32,
+    /// Its share of the expert's calls.
+    pub weight: BasisPoints,
+    /// Which role it plays.
+    pub label: Option<VersionLabel>,
+    /// Hex, 64 lower-case digits: endpoints that serve another model are refused.
+    pub model_sha256: Option<String>,
+    /// At least one, without duplicates.
+    pub endpoints: Vec<EndpointSpec>,
+}
+
+/// A share in hundredths of a percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BasisPoints(pub u32);
+
+impl BasisPoints {
+    /// 100 %.
+    pub const ALL: Self = Self(10_000);
+}
+
+/// The role of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionLabel {
+    /// What everybody gets.
+    Stable,
+    /// What is being tried.
+    Canary,
+}
+
+/// Where a version answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointSpec {
+    /// `static://host:port`
+    Static {
+        /// e.g. `127.0.0.1:7001` or `[::1]:7001`
+        host_port: String,
+    },
+}
+
+impl Grid {
+    /// Reads and checks `path`; every problem is reported at once.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let _ = path;
+        unimplemented!()
+    }
+
+    /// Checks `text`; `source` is what problems call the file.
+    pub fn parse(text: &str, source: &str) -> Result<Self, Problems> {
+        let _ = (text, source);
+        unimplemented!()
+    }
+
+    /// The grid as a file: parsing it again gives the same experts.
+    pub fn to_toml(&self) -> String {
+        unimplemented!()
+    }
+}
+
+impl VersionLabel {
+    /// `stable` or `canary`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Canary => "canary",
+        }
+    }
+}
+
+impl fmt::Display for VersionLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for EndpointSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static { host_port } => write!(f, "static://{host_port}"),
+        }
+    }
+}

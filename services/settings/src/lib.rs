@@ -1,0 +1,25 @@
+//! The only reader of environment and files: process settings, grid files, packages.
+//!
+//! What people write is checked once, here, so that the rest of the grid works with values that hold. Every complaint
+//! names the place (file and line, or environment variable), the key, the value, and what would be right.
+
+mod error;
+pub mod expert;
+pub mod grid;
+mod name;
+pub mod package;
+pub mod router;
+pub mod server;
+mod source;
+mod task;
+mod toml_file;
+
+pub use error::{Error, Problem, Problems};
+pub use expert::{ExpertSettings, InferenceSettings};
+pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Version, VersionLabel};
+pub use name::{ExpertName, InvalidName};
+pub use package::{ExpertManifest, HfConfig, VersionManifest};
+pub use router::RouterSettings;
+pub use server::{DrainSettings, LogFormat, ServerSettings, TelemetrySettings};
+pub use source::{env_path, load};
+pub use task::{Task, UnknownTask};

@@ -1,0 +1,188 @@
+//! Manifests of an expert package: `expert.toml`, `version.toml`, and the labels in `config.json`.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, path::Path};
+
+use crate::{Error, ExpertName, Task};
+
+/// `expert.toml`: what the expert is, whatever its version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpertManifest {
+    /// Its name on every wire.
+    pub name: ExpertName,
+    /// Which pre- and postprocessing surrounds the model.
+    pub task: Task,
+    /// One line for tables.
+    pub title: String,
+    /// Two sentences.
+    pub description: String,
+    /// The version folder that is served unless another one is asked for; at least 1.
+    pub default_version: u32,
+    /// `[limits]`
+    pub limits: Limits,
+}
+
+/// `[limits]`: serving defaults of one expert.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Padded tokens (rows times the longest row) in one run of the model.
+    pub max_batch_tokens: Option<NonZeroUsize>,
+}
+
+/// `version.toml`: one version, its files, its interface and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionManifest {
+    /// At least 1; the name of the folder.
+    pub version: u32,
+    /// The day it was made, e.g. `2026-11-23`.
+    pub created: String,
+    /// Of the weights.
+    pub licence: String,
+    /// One line.
+    pub architecture: String,
+    /// Inputs are cut to this many tokens, special tokens included.
+    pub max_tokens: NonZeroUsize,
+    /// Logits are divided by it; above 0, 1 when absent.
+    pub temperature: f32,
+    /// How logits become scores; softmax when absent.
+    pub activation: Activation,
+    /// When to say that no label fits.
+    pub out_of_scope: Option<OutOfScope>,
+    /// sha256 in hex (64 lower-case digits) by file name; names have no separators. Never empty.
+    pub files: BTreeMap<String, String>,
+    /// The graph's inputs, exactly; at least one.
+    pub inputs: Vec<TensorSpec>,
+    /// The graph's outputs, exactly; at least one.
+    pub outputs: Vec<TensorSpec>,
+    /// `[size]`
+    pub size: Size,
+    /// `[[cost]]`, by tokens; may be empty.
+    pub cost: Vec<Cost>,
+    /// `[[training-data]]`; may be empty.
+    pub training_data: Vec<TrainingData>,
+    /// `[[accuracy]]`; may be empty.
+    pub accuracy: Vec<Accuracy>,
+    /// `[classifier]`: only in the router's own package.
+    pub classifier: Option<ClassifierManifest>,
+}
+
+/// How logits become scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// One label is right.
+    #[default]
+    Softmax,
+    /// Each label is right or wrong by itself.
+    Sigmoid,
+}
+
+/// The rule by which no label fits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutOfScope {
+    /// The answer then.
+    pub label: String,
+    /// It is given when the best score is below this, 0 to 1.
+    pub threshold: f32,
+}
+
+/// One input or output of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name in the graph.
+    pub name: String,
+    /// As the Open Inference Protocol has it, e.g. `INT64`.
+    pub datatype: String,
+    /// -1 = any size.
+    pub shape: Vec<i64>,
+}
+
+/// `[size]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Of the model and the tokeniser.
+    pub bytes: u64,
+    /// Weights.
+    pub parameters: u64,
+}
+
+/// One `[[cost]]`: measured on one core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Length of the row.
+    pub tokens: u32,
+    /// Microseconds of CPU per row.
+    pub cpu_us: f64,
+}
+
+/// One `[[training-data]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingData {
+    /// Name of the set.
+    pub name: String,
+    /// Of the set.
+    pub licence: String,
+    /// Rows used.
+    pub rows: u64,
+    /// Where it is from.
+    pub source: String,
+}
+
+/// One `[[accuracy]]`: a measured value and its 95 % confidence interval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accuracy {
+    /// The set, e.g. `clinc150/dev`.
+    pub data: String,
+    /// e.g. `accuracy`, `macro-f1`
+    pub metric: String,
+    /// What was measured.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Rows.
+    pub n: u64,
+}
+
+/// `[classifier]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifierManifest {
+    /// An expert is asked when its score reaches this, 0 to 1.
+    pub threshold: f32,
+    /// The label that means "no expert here".
+    pub none_label: String,
+}
+
+/// What nanogrid reads of a Hugging Face `config.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HfConfig {
+    /// `id2label`, in order of the ids; empty where there is none. No label twice.
+    pub labels: Vec<String>,
+    /// Sigmoid where `problem_type` says `multi_label_classification`.
+    pub activation: Activation,
+    /// `max_position_embeddings`
+    pub max_tokens: Option<NonZeroUsize>,
+}
+
+impl ExpertManifest {
+    /// Reads and checks `expert.toml` in `folder`; `None` when there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let _ = folder;
+        unimplemented!()
+    }
+}
+
+impl VersionManifest {
+    /// Reads and checks `version.toml` in `folder`; `None` when there is none: a folder from the Hugging Face ecosystem.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let _ = folder;
+        unimplemented!()
+    }
+}
+
+impl HfConfig {
+    /// Reads and checks `config.json` in `folder`; `None` when there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let _ = folder;
+        unimplemented!()
+    }
+}
