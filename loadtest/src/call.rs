@@ -1,0 +1,197 @@
+//! One call: sends a case over the wire and judges what comes back. Never fails: an error is a verdict.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use nanogrid_proto::inference::{ModelInferRequest, ServerMetadataRequest};
+use nanogrid_proto::tensor::{self, Data, Tensor};
+use nanogrid_proto::v1::InferRequest;
+use nanogrid_proto::v1::grid_client::GridClient;
+use serde::Serialize;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::cases::Case;
+use crate::{Error, judge};
+
+/// Which of the two services is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// `nanogrid.v1.Grid/Infer`: a router.
+    Grid,
+    /// `inference.GRPCInferenceService/ModelInfer`: a router, an expert, or any other server of the protocol.
+    Oip,
+}
+
+/// Who is to answer a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// The router's classifier decides.
+    Classifier,
+    /// Each case names its own expert, so that the classifier is not consulted.
+    EachItsOwn,
+    /// Every case goes to this one.
+    Expert(String),
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The label that was expected.
+    Right,
+    /// An answer to a case that expects nothing.
+    Unchecked,
+    /// Another label.
+    Wrong {
+        /// The label that came.
+        got: String,
+    },
+    /// The call went well, but the answer of the expert is not in it.
+    Missing {
+        /// For people.
+        why: String,
+    },
+    /// The call failed.
+    Error {
+        /// The status, or DEADLINE_EXCEEDED when the generator gave up.
+        code: Code,
+        /// For people.
+        message: String,
+    },
+}
+
+/// A case and its message, built once before the run.
+#[derive(Debug)]
+pub struct Prepared {
+    case: Case,
+    message: Message,
+}
+
+#[derive(Debug)]
+enum Message {
+    Grid(InferRequest),
+    Oip(ModelInferRequest),
+}
+
+impl Prepared {
+    /// The message that asks `case` of whom `ask` says.
+    pub fn new(case: Case, api: Api, ask: &Ask) -> Self {
+        let expert = match ask {
+            Ask::Classifier => None,
+            Ask::EachItsOwn => case.expert.clone(),
+            Ask::Expert(name) => Some(name.clone()),
+        };
+        let message = match api {
+            Api::Grid => Message::Grid(grid_message(&case, expert)),
+            Api::Oip => Message::Oip(oip_message(&case, expert)),
+        };
+        Self { case, message }
+    }
+
+    /// What is sent and what should come back.
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+}
+
+fn grid_message(case: &Case, expert: Option<String>) -> InferRequest {
+    let payload = nanogrid_proto::v1::infer_request::Payload::Text(case.text.clone());
+    InferRequest { payload: Some(payload), experts: expert.into_iter().collect(), ..InferRequest::default() }
+}
+
+fn oip_message(case: &Case, expert: Option<String>) -> ModelInferRequest {
+    let model_name = expert.unwrap_or_else(|| "auto".to_owned());
+    let mut message = ModelInferRequest { model_name, ..ModelInferRequest::default() };
+    let data = Data::Bytes(vec![Bytes::from(case.text.clone().into_bytes())]);
+    tensor::set_inputs(&mut message, vec![Tensor { name: "text".to_owned(), shape: vec![1], data }]);
+    message
+}
+
+/// Sends calls over one or several connections in turn.
+#[derive(Debug)]
+pub struct Caller {
+    channels: Vec<Channel>,
+    next: AtomicUsize,
+    timeout: Duration,
+}
+
+impl Caller {
+    /// Opens `n_connections` to `addr` (`host:port`, or with `http://`); a call is given up after `timeout`.
+    pub async fn connect(addr: &str, n_connections: usize, timeout: Duration) -> Result<Self, Error> {
+        let uri = if addr.contains("://") { addr.to_owned() } else { format!("http://{addr}") };
+        let endpoint = Endpoint::from_shared(uri)
+            .map_err(|_| Error::BadAddress { addr: addr.to_owned() })?
+            .tcp_nodelay(true)
+            .connect_timeout(Duration::from_secs(5));
+        let mut channels = Vec::with_capacity(n_connections);
+        for _ in 0..n_connections {
+            let channel = endpoint.connect().await;
+            channels.push(channel.map_err(|source| Error::Unreachable { addr: addr.to_owned(), source })?);
+        }
+        Ok(Self::over(channels, timeout))
+    }
+
+    /// Over connections that exist; at least one.
+    pub fn over(channels: Vec<Channel>, timeout: Duration) -> Self {
+        Self { channels, next: AtomicUsize::new(0), timeout }
+    }
+
+    /// Sends and judges. Dropping the future cancels the call on the wire.
+    pub async fn call(&self, prepared: &Prepared) -> Verdict {
+        let idx = self.next.fetch_add(1, Ordering::Relaxed) % self.channels.len();
+        let channel = self.channels[idx].clone();
+        let judged = async {
+            match &prepared.message {
+                Message::Grid(message) => {
+                    let response = GridClient::new(channel).infer(self.request(message)).await?;
+                    Ok(judge::grid(&prepared.case, response.get_ref()))
+                }
+                Message::Oip(message) => {
+                    let mut client = GrpcInferenceServiceClient::new(channel);
+                    let response = client.model_infer(self.request(message)).await?;
+                    let expert = response.metadata().get("x-nanogrid-expert");
+                    let expert = expert.and_then(|name| name.to_str().ok()).map(str::to_owned);
+                    Ok(judge::oip(&prepared.case, response.into_inner(), expert))
+                }
+            }
+        };
+        match tokio::time::timeout(self.timeout, judged).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(status)) => self.error(status),
+            Err(_) => self.given_up(),
+        }
+    }
+
+    /// Name and version the server gives itself, when it tells.
+    pub async fn server(&self) -> Option<String> {
+        let mut client = GrpcInferenceServiceClient::new(self.channels.first()?.clone());
+        let asked = tokio::time::timeout(self.timeout, client.server_metadata(ServerMetadataRequest {}));
+        let metadata = asked.await.ok()?.ok()?.into_inner();
+        Some(format!("{} {}", metadata.name, metadata.version))
+    }
+
+    fn request<M: Clone>(&self, message: &M) -> Request<M> {
+        let mut request = Request::new(message.clone());
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    fn error(&self, status: Status) -> Verdict {
+        // tonic's client reports its own timer as CANCELLED, and nothing else here cancels.
+        if status.code() == Code::Cancelled && status.message() == "Timeout expired" {
+            return self.given_up();
+        }
+        Verdict::Error { code: status.code(), message: status.message().to_owned() }
+    }
+
+    fn given_up(&self) -> Verdict {
+        Verdict::Error {
+            code: Code::DeadlineExceeded,
+            message: format!("no answer within {:?}", self.timeout),
+        }
+    }
+}

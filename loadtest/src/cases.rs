@@ -1,0 +1,151 @@
+//! What is sent, and what should come back.
+//!
+//! By default the golden cases of every expert of the catalog: the training side recorded them, so a wrong answer is a
+//! fault of the serving, not of the model. Labelled files work too; then wrong answers also tell how good the model is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// What the expert looks at.
+    pub text: String,
+    /// Whose answer is checked; `None` = whoever answers.
+    pub expert: Option<String>,
+    /// Any of these is right; empty = every answer is.
+    pub expected: Vec<String>,
+}
+
+/// Scores closer than this may swap places from one processor to the next.
+const TIE: f32 = 1e-3;
+
+/// One line of JSONL: `label`, or `labels` with `scores` as in golden cases.
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    expert: Option<String>,
+    label: Option<String>,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    scores: Vec<f32>,
+}
+
+impl Line {
+    fn expected(&self) -> Vec<String> {
+        if let Some(label) = &self.label {
+            return vec![label.clone()];
+        }
+        let best = self.scores.first().copied().unwrap_or_default();
+        let tied = self.scores.iter().take_while(|score| best - **score < TIE).count();
+        self.labels.iter().take(tied.max(1)).cloned().collect()
+    }
+}
+
+/// Reads a `.jsonl` or `.tsv` file. TSV has a header; its columns are `text`, `label` (or else the second one) and,
+/// optionally, `expert`.
+pub fn read(path: &Path) -> Result<Vec<Case>, Error> {
+    let content = read_file(path)?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("jsonl") => jsonl(&content, path),
+        Some("tsv") => tsv(&content, path),
+        Some(_) | None => Err(Error::UnknownFormat { path: path.to_owned() }),
+    }
+}
+
+/// The golden cases of the default version of every expert below `catalog`.
+pub fn golden(catalog: &Path) -> Result<Vec<Case>, Error> {
+    let unreadable = |source| Error::Unreadable { path: catalog.to_owned(), source };
+    let mut folders = fs::read_dir(catalog)
+        .map_err(unreadable)?
+        .map(|entry| Ok(entry.map_err(unreadable)?.path()))
+        .collect::<Result<Vec<PathBuf>, Error>>()?;
+    // The order of a folder differs between machines; the order of the load must not.
+    folders.sort();
+    let mut cases = Vec::new();
+    for folder in folders {
+        let manifest = folder.join("expert.toml");
+        if !manifest.is_file() {
+            continue;
+        }
+        let (name, version) = name_and_version(&manifest)?;
+        let golden = folder.join(version.to_string()).join("golden.jsonl");
+        let mut of_expert = read(&golden)?;
+        for case in &mut of_expert {
+            case.expert = Some(name.clone());
+        }
+        cases.append(&mut of_expert);
+    }
+    Ok(cases)
+}
+
+/// The two keys that are needed here; checking the manifest is the work of those who serve it.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Manifest {
+    name: String,
+    default_version: u32,
+}
+
+fn name_and_version(path: &Path) -> Result<(String, u32), Error> {
+    let content = read_file(path)?;
+    let manifest: Manifest = toml::from_str(&content).map_err(|error| {
+        let line = error.span().map_or(1, |span| 1 + content[..span.start].matches('\n').count());
+        Error::BadLine { path: path.to_owned(), line, problem: error.message().to_owned() }
+    })?;
+    Ok((manifest.name, manifest.default_version))
+}
+
+fn read_file(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })
+}
+
+fn jsonl(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
+    let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(idx, line)| {
+            let line: Line = serde_json::from_str(line).map_err(|error| Error::BadLine {
+                path: path.to_owned(),
+                line: idx + 1,
+                problem: error.to_string(),
+            })?;
+            Ok(Case { expected: line.expected(), text: line.text, expert: line.expert })
+        })
+        .collect()
+}
+
+fn tsv(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
+    let bad = |line, problem: String| Error::BadLine { path: path.to_owned(), line, problem };
+    let mut lines = content.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let column = |name| header.iter().position(|title| *title == name);
+    let text = column("text")
+        .ok_or_else(|| bad(1, format!("the header must have a column `text`: `{}`", header.join("`, `"))))?;
+    let label = column("label").or_else(|| (0..header.len()).find(|idx| *idx != text));
+    let expert = column("expert");
+    lines
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(idx, line)| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            if fields.len() != header.len() {
+                let (found, wanted) = (fields.len(), header.len());
+                return Err(bad(idx + 2, format!("must have {wanted} columns as in the header: {found}")));
+            }
+            let field = |column: Option<usize>| column.map(|column| fields[column].to_owned());
+            Ok(Case {
+                text: fields[text].to_owned(),
+                expert: field(expert),
+                expected: field(label).into_iter().collect(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

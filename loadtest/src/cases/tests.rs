@@ -1,0 +1,83 @@
+use super::*;
+
+fn case(text: &str, expert: Option<&str>, expected: &[&str]) -> Case {
+    Case {
+        text: text.to_owned(),
+        expert: expert.map(str::to_owned),
+        expected: expected.iter().map(|label| (*label).to_owned()).collect(),
+    }
+}
+
+fn read_text(name: &str, content: &str) -> Result<Vec<Case>, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    read(&path)
+}
+
+#[track_caller]
+fn refused(name: &str, content: &str, message: &str) {
+    let error = read_text(name, content).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn jsonl_has_a_label_or_golden_labels_or_none() {
+    let cases = read_text(
+        "a.jsonl",
+        r#"{"text": "a b", "label": "x"}
+
+{"text": "c", "tokens": [1, 2], "labels": ["x", "y", "z"], "scores": [0.8, 0.15, 0.05]}
+{"text": "d", "expert": "topic"}"#,
+    );
+    assert_eq!(
+        cases.unwrap(),
+        [case("a b", None, &["x"]), case("c", None, &["x"]), case("d", Some("topic"), &[])]
+    );
+}
+
+#[test]
+fn labels_that_tie_are_all_right() {
+    let cases =
+        read_text("a.jsonl", r#"{"text": "t", "labels": ["x", "y", "z"], "scores": [0.4001, 0.4, 0.1]}"#)
+            .unwrap();
+    assert_eq!(cases, [case("t", None, &["x", "y"])]);
+}
+
+#[test]
+fn tsv_takes_its_columns_by_name() {
+    let cases = read_text("a.tsv", "source\tlabel\ttext\nweb\tde\tguten Tag\n\nweb\ten\tgood day\n").unwrap();
+    assert_eq!(cases, [case("guten Tag", None, &["de"]), case("good day", None, &["en"])]);
+    let cases = read_text("a.tsv", "text\tintent\tdomain\nmove money\ttransfer\tbanking\n").unwrap();
+    assert_eq!(cases, [case("move money", None, &["transfer"])]);
+}
+
+#[test]
+fn bad_lines_are_named() {
+    refused("a.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n", "a.jsonl:2: missing field `text`");
+    refused("a.tsv", "text\tlabel\na\tb\nc\n", "a.tsv:3: must have 2 columns as in the header: 1");
+    refused(
+        "a.tsv",
+        "sentence\tlabel\n",
+        "a.tsv:1: the header must have a column `text`: `sentence`, `label`",
+    );
+    refused("a.csv", "text,label\n", "neither `.jsonl` nor `.tsv`");
+}
+
+#[test]
+fn golden_cases_come_from_the_default_version_of_each_expert() {
+    let catalog = tempfile::tempdir().unwrap();
+    for (folder, version) in [("topic", 2), ("intent", 1)] {
+        let expert = catalog.path().join(folder);
+        for version in 1..=2 {
+            fs::create_dir_all(expert.join(version.to_string())).unwrap();
+            let line = format!(r#"{{"text": "{folder} {version}", "label": "l"}}"#);
+            fs::write(expert.join(version.to_string()).join("golden.jsonl"), line).unwrap();
+        }
+        fs::write(expert.join("expert.toml"), format!("name = \"{folder}\"\ndefault-version = {version}\n"))
+            .unwrap();
+    }
+    fs::create_dir(catalog.path().join("notes")).unwrap();
+    let expected = [case("intent 1", Some("intent"), &["l"]), case("topic 2", Some("topic"), &["l"])];
+    assert_eq!(golden(catalog.path()).unwrap(), expected);
+}

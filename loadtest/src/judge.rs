@@ -1,0 +1,80 @@
+//! Compares an answer with what should have come. Pure.
+
+use bytes::Bytes;
+use nanogrid_proto::inference::ModelInferResponse;
+use nanogrid_proto::tensor::{self, Data};
+use nanogrid_proto::v1::{InferResponse, Outcome, OutcomeStatus, outcome};
+
+use crate::call::Verdict;
+use crate::cases::Case;
+
+/// Judges a reply of `nanogrid.v1.Grid/Infer`.
+pub(crate) fn grid(case: &Case, response: &InferResponse) -> Verdict {
+    let of_expert = |outcome: &&Outcome| case.expert.as_ref().is_none_or(|name| *name == outcome.expert);
+    let answered = |outcome: &&Outcome| outcome.status() == OutcomeStatus::Answered;
+    let Some(outcome) = response.outcomes.iter().filter(of_expert).find(answered) else {
+        return Verdict::Missing { why: why_missing(case, response) };
+    };
+    compare(case, best(outcome))
+}
+
+/// Judges a reply of `ModelInfer`; `answered_by` is the expert that the router says has answered.
+pub(crate) fn oip(case: &Case, response: ModelInferResponse, answered_by: Option<String>) -> Verdict {
+    let answered_by = answered_by.unwrap_or_else(|| response.model_name.clone());
+    if case.expert.as_ref().is_some_and(|name| *name != answered_by) {
+        return Verdict::Missing { why: format!("answered by `{answered_by}`") };
+    }
+    match tensor::outputs(response) {
+        Ok(outputs) => {
+            let named = |name: &str| outputs.iter().find(|tensor| tensor.name == name);
+            let first = named("label").or_else(|| named("text")).and_then(|tensor| first_text(&tensor.data));
+            compare(case, first)
+        }
+        Err(error) => Verdict::Error { code: tonic::Code::DataLoss, message: error.to_string() },
+    }
+}
+
+fn compare(case: &Case, got: Option<String>) -> Verdict {
+    if case.expected.is_empty() {
+        return Verdict::Unchecked;
+    }
+    match got {
+        Some(got) if case.expected.contains(&got) => Verdict::Right,
+        Some(got) => Verdict::Wrong { got },
+        None => Verdict::Missing { why: "the answer holds no label and no text".to_owned() },
+    }
+}
+
+fn best(outcome: &Outcome) -> Option<String> {
+    match outcome.result.as_ref()? {
+        outcome::Result::Labels(labels) => labels.labels.first().map(|label| label.label.clone()),
+        outcome::Result::Text(text) => Some(text.text.clone()),
+        outcome::Result::Spans(_)
+        | outcome::Result::Audio(_)
+        | outcome::Result::Vector(_)
+        | outcome::Result::Boxes(_)
+        | outcome::Result::Scores(_) => None,
+    }
+}
+
+fn first_text(data: &Data) -> Option<String> {
+    // Labels are always BYTES; any other type is no answer that a label could be compared with.
+    let Data::Bytes(elements) = data else { return None };
+    elements.first().map(|bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn why_missing(case: &Case, response: &InferResponse) -> String {
+    let about = |expert: &String| case.expert.as_ref().is_none_or(|name| name == expert);
+    if let Some(missing) = response.missing.iter().find(|missing| about(&missing.expert)) {
+        return format!("`{}`: {}", missing.expert, missing.cause);
+    }
+    let asked: Vec<&str> = response.outcomes.iter().map(|outcome| outcome.expert.as_str()).collect();
+    match (asked.is_empty(), &response.decision) {
+        (false, _) => format!("not asked; asked were: `{}`", asked.join("`, `")),
+        (true, Some(decision)) => format!("nobody was asked: {}", decision.why),
+        (true, None) => "nobody was asked".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
