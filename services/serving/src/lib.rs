@@ -1,0 +1,23 @@
+//! What every gRPC server here does alike: layers in order, health, reflection, ops port, drain.
+//!
+//! Router and expert hand over their services and are otherwise free of transport: what a client sees of a panic,
+//! a deadline or a shutdown is decided here, once.
+
+mod client;
+pub mod deadline;
+mod error;
+mod health;
+mod ops;
+mod server;
+mod services;
+mod signal;
+mod stack;
+pub mod status;
+
+pub use client::endpoint;
+pub use deadline::Deadline;
+pub use error::Error;
+pub use health::Health;
+pub use server::{Drain, Options, Server};
+pub use services::{Services, methods};
+pub use signal::shutdown_signal;

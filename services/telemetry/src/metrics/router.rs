@@ -1,0 +1,361 @@
+//! What the router decided, what became of the calls, and every mode in which it serves less than it should.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::label::label;
+use super::{Latency, LatencyFamily, Registry, latencies};
+use crate::names::metric;
+use crate::propagation::TraceId;
+
+label! {
+    /// What the router made of a request.
+    Verdict {
+        /// One expert suits it.
+        Single => "single",
+        /// Several do.
+        FanOut => "fan_out",
+        /// None does.
+        Abstain => "abstain",
+        /// It goes to a bigger model.
+        Escalate => "escalate",
+        /// The classifier could not answer.
+        Unavailable => "unavailable",
+    }
+}
+
+label! {
+    /// Who took the decision.
+    DecidedBy {
+        /// The router's own model.
+        Classifier => "classifier",
+        /// The request named its experts.
+        Client => "client",
+        /// Only one kind of expert takes such a payload.
+        Modality => "modality",
+    }
+}
+
+label! {
+    /// Where the router spends its time.
+    RouterStage {
+        /// Looking at the request.
+        Classify => "classify",
+        /// Choosing experts and versions.
+        Plan => "plan",
+        /// Waiting for experts.
+        Dispatch => "dispatch",
+        /// Making one answer.
+        Merge => "merge",
+    }
+}
+
+label! {
+    /// How much of the answer a reply holds.
+    Answered {
+        /// Every expert asked has answered.
+        Complete => "complete",
+        /// Some have.
+        Partial => "partial",
+        /// None has.
+        Nothing => "nothing",
+    }
+}
+
+label! {
+    /// What became of a call to an expert.
+    CallStatus {
+        /// It answered.
+        Answered => "answered",
+        /// It could not be reached, or answered with an error.
+        Failed => "failed",
+        /// No answer before the deadline.
+        TimedOut => "timed_out",
+        /// Refused by a side that protects itself.
+        Shed => "shed",
+        /// Every breaker was open.
+        CircuitOpen => "circuit_open",
+        /// The expert says the input is not its to answer.
+        Abstained => "abstained",
+        /// Another answer came first.
+        Cancelled => "cancelled",
+    }
+}
+
+label! {
+    /// Why the classifier gave no verdict.
+    ClassifierProblem {
+        /// There is none.
+        NotLoaded => "not_loaded",
+        /// It did not answer within its time.
+        TooLate => "too_late",
+        /// It failed.
+        Failed => "failed",
+    }
+}
+
+label! {
+    /// What the router knows of an endpoint.
+    EndpointState {
+        /// No working connection yet, or again.
+        Connecting => "connecting",
+        /// Can be picked.
+        Ready => "ready",
+        /// Reached, and does not serve.
+        NotServing => "not_serving",
+        /// Reached, and not what the grid file says.
+        Refused => "refused",
+    }
+}
+
+/// The router's families and their pre-resolved series. Register once per registry.
+#[derive(Clone)]
+pub struct RouterMetrics(Arc<Families>);
+
+struct Families {
+    // Indexed by verdict, then by who decided.
+    decisions: Vec<Vec<Counter>>,
+    stages: Vec<Latency>,
+    answers: Vec<Counter>,
+    unavailable: Vec<Counter>,
+    grid_generation: Gauge,
+    reload_refused: Counter,
+    outcomes: Family<OutcomeLabels, Counter>,
+    calls: LatencyFamily<VersionLabels>,
+    feedback: Family<FeedbackLabels, Counter>,
+    endpoints: Family<EndpointLabels, Gauge>,
+}
+
+/// The calls to one version of one expert; cheap to clone and to hold.
+#[derive(Clone, Debug)]
+pub struct CallMetrics(Arc<Calls>);
+
+#[derive(Debug)]
+struct Calls {
+    outcomes: Vec<Counter>,
+    duration: Latency,
+    right: Counter,
+    wrong: Counter,
+}
+
+/// The state of one endpoint, for as long as the endpoint exists: dropped, its series go.
+#[derive(Debug)]
+#[must_use = "the endpoint's series are removed when this is dropped"]
+pub struct EndpointGauge {
+    family: Family<EndpointLabels, Gauge>,
+    labels: Vec<EndpointLabels>,
+}
+
+impl RouterMetrics {
+    /// Registers every family; what has no expert in its labels starts at 0, so that a first event shows as a step.
+    pub fn new(registry: &Registry) -> Self {
+        let decisions = registry.register(metric::DECISIONS, "Decisions taken", Family::default());
+        let decision =
+            |verdict, by| decisions.get_or_create_owned(&DecisionLabels { verdict, decided_by: by });
+        let stages = registry.register_seconds(
+            metric::ROUTER_STAGE_DURATION,
+            "Time of requests by stage",
+            latencies(),
+        );
+        let answers = registry.register(metric::ANSWERS, "Replies, by how much is there", Family::default());
+        let unavailable = registry.register(
+            metric::CLASSIFIER_UNAVAILABLE,
+            "Requests the classifier could not look at",
+            Family::default(),
+        );
+        Self(Arc::new(Families {
+            decisions: each(Verdict::ALL, |verdict| each(DecidedBy::ALL, |by| decision(verdict, by))),
+            stages: each(RouterStage::ALL, |stage| stages.get_or_create_owned(&StageLabels { stage }).into()),
+            answers: each(Answered::ALL, |answered| answers.get_or_create_owned(&AnswerLabels { answered })),
+            unavailable: each(ClassifierProblem::ALL, |reason| {
+                unavailable.get_or_create_owned(&ReasonLabels { reason })
+            }),
+            grid_generation: registry.register(
+                metric::GRID_GENERATION,
+                "Counts the grids accepted since the start",
+                Gauge::default(),
+            ),
+            reload_refused: registry.register(
+                metric::GRID_RELOAD_REFUSED,
+                "New grid files that were not valid; the grid in use stayed",
+                Counter::default(),
+            ),
+            outcomes: registry.register(
+                metric::OUTCOMES,
+                "Calls to experts, by what became of them",
+                Family::default(),
+            ),
+            calls: registry.register_seconds(metric::CALL_DURATION, "Time of calls to experts", latencies()),
+            feedback: registry.register(metric::FEEDBACK, "What clients said of answers", Family::default()),
+            endpoints: registry.register(
+                metric::ENDPOINT_STATE,
+                "1 for the state the endpoint is in",
+                Family::default(),
+            ),
+        }))
+    }
+
+    /// A request was decided.
+    pub fn decided(&self, verdict: Verdict, by: DecidedBy) {
+        self.0.decisions[verdict as usize][by as usize].inc();
+    }
+
+    /// A request has passed this stage.
+    pub fn passed(&self, stage: RouterStage, elapsed: Duration, trace_id: Option<TraceId>) {
+        self.0.stages[stage as usize].observe(elapsed, trace_id);
+    }
+
+    /// A reply was sent.
+    pub fn answered(&self, answered: Answered) {
+        self.0.answers[answered as usize].inc();
+    }
+
+    /// A request needed the classifier and had to do without.
+    pub fn classifier_unavailable(&self, problem: ClassifierProblem) {
+        self.0.unavailable[problem as usize].inc();
+    }
+
+    /// A grid was taken into use; generations count from 1.
+    pub fn grid_accepted(&self, generation: u64) {
+        self.0.grid_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// A new grid file was not valid.
+    pub fn reload_refused(&self) {
+        self.0.reload_refused.inc();
+    }
+
+    /// The handle of one version of an expert. Names come from the grid file, never from requests.
+    pub fn calls(&self, expert: &str, version: &str) -> CallMetrics {
+        let (expert, version) = (expert.to_owned(), version.to_owned());
+        let outcome = |status| {
+            let labels = OutcomeLabels { expert: expert.clone(), version: version.clone(), status };
+            self.0.outcomes.get_or_create_owned(&labels)
+        };
+        let feedback = |verdict| {
+            let labels = FeedbackLabels { expert: expert.clone(), version: version.clone(), verdict };
+            self.0.feedback.get_or_create_owned(&labels)
+        };
+        let labels = VersionLabels { expert: expert.clone(), version: version.clone() };
+        CallMetrics(Arc::new(Calls {
+            outcomes: each(CallStatus::ALL, outcome),
+            duration: self.0.calls.get_or_create_owned(&labels).into(),
+            right: feedback("right"),
+            wrong: feedback("wrong"),
+        }))
+    }
+
+    /// The gauge of one endpoint; it starts as connecting.
+    pub fn endpoint(&self, expert: &str, version: &str, endpoint: &str) -> EndpointGauge {
+        let labels = each(EndpointState::ALL, |state| EndpointLabels {
+            expert: expert.to_owned(),
+            version: version.to_owned(),
+            endpoint: endpoint.to_owned(),
+            state,
+        });
+        let gauge = EndpointGauge { family: self.0.endpoints.clone(), labels };
+        gauge.set(EndpointState::Connecting);
+        gauge
+    }
+}
+
+impl CallMetrics {
+    /// A call has ended. `elapsed` is the whole call as the router saw it, tries and all.
+    pub fn ended(&self, status: CallStatus, elapsed: Duration, trace_id: Option<TraceId>) {
+        self.0.outcomes[status as usize].inc();
+        self.0.duration.observe(elapsed, trace_id);
+    }
+
+    /// A call was never sent: it has an outcome, and no duration that would mean anything.
+    pub fn not_sent(&self, status: CallStatus) {
+        self.0.outcomes[status as usize].inc();
+    }
+
+    /// A client said whether an answer was right.
+    pub fn feedback(&self, right: bool) {
+        if right { &self.0.right } else { &self.0.wrong }.inc();
+    }
+}
+
+impl EndpointGauge {
+    /// The endpoint is in this state now, and in no other.
+    pub fn set(&self, state: EndpointState) {
+        for labels in &self.labels {
+            self.family.get_or_create_owned(labels).set(i64::from(labels.state == state));
+        }
+    }
+}
+
+impl Drop for EndpointGauge {
+    fn drop(&mut self) {
+        for labels in &self.labels {
+            self.family.remove(labels);
+        }
+    }
+}
+
+impl fmt::Debug for RouterMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterMetrics").finish_non_exhaustive()
+    }
+}
+
+/// One series per label value, at the index of the value.
+fn each<L: Copy, M>(values: &[L], series: impl Fn(L) -> M) -> Vec<M> {
+    values.iter().map(|value| series(*value)).collect()
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    verdict: Verdict,
+    decided_by: DecidedBy,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: RouterStage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    answered: Answered,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: ClassifierProblem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    expert: String,
+    version: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    expert: String,
+    version: String,
+    status: CallStatus,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeedbackLabels {
+    expert: String,
+    version: String,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabels {
+    expert: String,
+    version: String,
+    endpoint: String,
+    state: EndpointState,
+}

@@ -1,0 +1,164 @@
+//! Names of metrics, spans, fields and labels, in one place: dashboards and alerts are written against them.
+//!
+//! Names of RPC telemetry are those of the OpenTelemetry semantic conventions, names of inference counters are
+//! Triton's; what neither has is `nanogrid_*` (metrics) and `nanogrid.*` (attributes).
+
+/// Attributes of spans, as OpenTelemetry's RPC conventions and our own namespace have them.
+///
+/// `tracing` takes field names as literals in its macros; these are for code that records them later.
+pub mod attribute {
+    /// Always `grpc` here.
+    pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+    /// `package.Service/Method`.
+    pub const RPC_METHOD: &str = "rpc.method";
+    /// Name of the gRPC status, e.g. `DEADLINE_EXCEEDED`.
+    pub const RPC_STATUS_CODE: &str = "rpc.status_code";
+    /// Present on failures only: the status, or what else went wrong.
+    pub const ERROR_TYPE: &str = "error.type";
+    /// Logical host of the server asked.
+    pub const SERVER_ADDRESS: &str = "server.address";
+    /// Port of the server asked.
+    pub const SERVER_PORT: &str = "server.port";
+    /// The peer's address on the network.
+    pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+    /// `server`, `client` or `internal`; read by the OpenTelemetry layer.
+    pub const OTEL_KIND: &str = "otel.kind";
+    /// The span's name in the trace; read by the OpenTelemetry layer.
+    pub const OTEL_NAME: &str = "otel.name";
+    /// `ok` or `error`; read by the OpenTelemetry layer.
+    pub const OTEL_STATUS_CODE: &str = "otel.status_code";
+    /// Name of an expert.
+    pub const EXPERT: &str = "nanogrid.expert";
+    /// Version of an expert's model.
+    pub const MODEL_VERSION: &str = "nanogrid.model.version";
+    /// sha256 of an expert's model.
+    pub const MODEL_DIGEST: &str = "nanogrid.model.digest";
+    /// The verdict on a request.
+    pub const ROUTE_DECISION: &str = "nanogrid.route.decision";
+    /// Confidence of the classifier in its first choice.
+    pub const ROUTE_CONFIDENCE: &str = "nanogrid.route.confidence";
+    /// Number of experts asked.
+    pub const ROUTE_SET_SIZE: &str = "nanogrid.route.set_size";
+    /// Who is shed first.
+    pub const CRITICALITY: &str = "nanogrid.criticality";
+    /// Seconds that were left when the work was done; negative = too late.
+    pub const DEADLINE_SLACK: &str = "nanogrid.deadline.slack";
+    /// Which degraded mode the answer was made in.
+    pub const DEGRADED: &str = "nanogrid.degraded";
+}
+
+/// Names of spans that are not named after a method.
+pub mod span {
+    /// Deciding which experts to ask.
+    pub const ROUTE: &str = "route";
+    /// Waiting for a free worker.
+    pub const QUEUE: &str = "queue";
+    /// Inside ONNX Runtime.
+    pub const ORT_RUN: &str = "ort.run";
+}
+
+/// Metrics, without the suffixes that the text format adds (`_total`, `_bucket`, unit).
+pub mod metric {
+    /// Histogram: calls as the server saw them.
+    pub const RPC_SERVER_CALL_DURATION: &str = "rpc_server_call_duration";
+    /// Histogram: calls as the client saw them.
+    pub const RPC_CLIENT_CALL_DURATION: &str = "rpc_client_call_duration";
+    /// Gauge: calls being answered now.
+    pub const RPC_SERVER_IN_FLIGHT: &str = "nanogrid_rpc_server_in_flight";
+    /// Gauge: calls waiting for an answer now.
+    pub const RPC_CLIENT_IN_FLIGHT: &str = "nanogrid_rpc_client_in_flight";
+    /// Counter: handlers that panicked.
+    pub const PANICS: &str = "nanogrid_panics";
+    /// Counter: spans that no collector took.
+    pub const SPANS_LOST: &str = "nanogrid_spans_lost";
+
+    /// Requests answered.
+    pub const NV_REQUEST_SUCCESS: &str = "nv_inference_request_success";
+    /// Requests not answered, by reason.
+    pub const NV_REQUEST_FAILURE: &str = "nv_inference_request_failure";
+    /// Rows inferred.
+    pub const NV_COUNT: &str = "nv_inference_count";
+    /// Batches run.
+    pub const NV_EXEC_COUNT: &str = "nv_inference_exec_count";
+    /// Requests waiting or being answered.
+    pub const NV_PENDING: &str = "nv_inference_pending_request_count";
+    /// Time of requests, in all.
+    pub const NV_REQUEST_DURATION: &str = "nv_inference_request_duration_us";
+    /// Time in the queue.
+    pub const NV_QUEUE_DURATION: &str = "nv_inference_queue_duration_us";
+    /// Time before the model: tokenising, decoding.
+    pub const NV_INPUT_DURATION: &str = "nv_inference_compute_input_duration_us";
+    /// Time in the model.
+    pub const NV_INFER_DURATION: &str = "nv_inference_compute_infer_duration_us";
+    /// Time after the model: ranking, encoding.
+    pub const NV_OUTPUT_DURATION: &str = "nv_inference_compute_output_duration_us";
+    /// How long the model took to load and warm up.
+    pub const NV_LOAD_DURATION: &str = "nv_model_load_duration_secs";
+    /// Histogram: seconds per stage of an expert.
+    pub const EXPERT_STAGE_DURATION: &str = "nanogrid_expert_stage_duration";
+    /// Histogram: rows per batch.
+    pub const BATCH_ROWS: &str = "nanogrid_batch_rows";
+    /// Gauge: 1 when the model is loaded and warm.
+    pub const EXPERT_READY: &str = "nanogrid_expert_ready";
+
+    /// Counter: decisions by verdict and by who decided.
+    pub const DECISIONS: &str = "nanogrid_decisions";
+    /// Histogram: seconds per stage of the router.
+    pub const ROUTER_STAGE_DURATION: &str = "nanogrid_router_stage_duration";
+    /// Counter: replies, by how much of the answer is there.
+    pub const ANSWERS: &str = "nanogrid_answers";
+    /// Counter: calls to experts, by what became of them.
+    pub const OUTCOMES: &str = "nanogrid_outcomes";
+    /// Histogram: seconds of calls to experts.
+    pub const CALL_DURATION: &str = "nanogrid_call_duration";
+    /// Counter: what clients said about answers.
+    pub const FEEDBACK: &str = "nanogrid_feedback";
+    /// Counter: requests that the classifier could not look at.
+    pub const CLASSIFIER_UNAVAILABLE: &str = "nanogrid_classifier_unavailable";
+    /// Gauge: 1 for the state an endpoint is in.
+    pub const ENDPOINT_STATE: &str = "nanogrid_endpoint_state";
+    /// Gauge: counts the grids accepted.
+    pub const GRID_GENERATION: &str = "nanogrid_grid_generation";
+    /// Counter: new grid files that were not valid.
+    pub const GRID_RELOAD_REFUSED: &str = "nanogrid_grid_reload_refused";
+}
+
+/// The name of a gRPC status code; codes that gRPC does not define read as `UNKNOWN`, as gRPC wants it.
+pub fn status_code(code: i32) -> &'static str {
+    STATUS_CODES[status_index(code)]
+}
+
+/// Where the code stands in `STATUS_CODES`.
+pub(crate) fn status_index(code: i32) -> usize {
+    const UNKNOWN: usize = 2;
+    usize::try_from(code).ok().filter(|code| *code < STATUS_CODES.len()).unwrap_or(UNKNOWN)
+}
+
+/// Is this status the server's fault? The OpenTelemetry conventions mark a server span as failed for these only.
+pub fn is_server_error(code: i32) -> bool {
+    matches!(
+        status_code(code),
+        "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS"
+    )
+}
+
+/// Indexed by the number on the wire.
+pub(crate) const STATUS_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
