@@ -1,10 +1,31 @@
 //! The grid file: which experts there are, in which versions, and where each of them answers.
+//!
+//! ```toml
+//! [[expert]]
+//! name = "intent"                           # lower-case words with hyphens
+//! task = "text-classification"
+//! title = "what a user asks for"            # optional
+//! timeout = "500ms"                         # optional, of one call
+//!
+//! [[expert.version]]
+//! version = 1                               # a positive integer
+//! weight = 97.5                             # percent, at most two decimals; optional when there is one version
+//! label = "stable"                          # optional: stable or canary
+//! model-sha256 = "…"                        # optional: endpoints with another model are refused
+//! endpoints = ["static://127.0.0.1:7001"]
+//! ```
 
-use std::{fmt, path::Path, time::Duration};
+mod check;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::{fmt, fs, path::Path, time::Duration};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use crate::{Error, ExpertName, Problems, Task};
+use crate::{Error, ExpertName, Problems, Task, document};
 
 /// A checked grid file.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +75,13 @@ impl BasisPoints {
     pub const ALL: Self = Self(10_000);
 }
 
+impl fmt::Display for BasisPoints {
+    /// As percent, e.g. `97.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 100.0)
+    }
+}
+
 /// The role of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,19 +105,20 @@ pub enum EndpointSpec {
 impl Grid {
     /// Reads and checks `path`; every problem is reported at once.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let _ = path;
-        unimplemented!()
+        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Ok(Self::parse(&text, &path.display().to_string())?)
     }
 
     /// Checks `text`; `source` is what problems call the file.
     pub fn parse(text: &str, source: &str) -> Result<Self, Problems> {
-        let _ = (text, source);
-        unimplemented!()
+        let experts = document::read(source, text, check::experts)?;
+        let sha256 = format!("{:x}", Sha256::digest(text));
+        Ok(Self { experts, sha256 })
     }
 
     /// The grid as a file: parsing it again gives the same experts.
     pub fn to_toml(&self) -> String {
-        unimplemented!()
+        write::grid(self)
     }
 }
 

@@ -3,6 +3,7 @@
 //! What people write is checked once, here, so that the rest of the grid works with values that hold. Every complaint
 //! names the place (file and line, or environment variable), the key, the value, and what would be right.
 
+mod document;
 mod error;
 pub mod expert;
 pub mod grid;
@@ -12,7 +13,6 @@ pub mod router;
 pub mod server;
 mod source;
 mod task;
-mod toml_file;
 
 pub use error::{Error, Problem, Problems};
 pub use expert::{ExpertSettings, InferenceSettings};
