@@ -146,3 +146,39 @@ fn resource(service: &'static str, version: &str) -> Resource {
 
 /// A batch that takes longer is lost; spans of the meantime wait in a bounded queue.
 const EXPORT_LIMIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(options: &Options, beginning: &str, end: &str) {
+        let error = init("test", "0", options).expect_err("not valid").to_string();
+        assert!(error.starts_with(beginning) && error.ends_with(end), "{error}");
+    }
+
+    fn endpoint(endpoint: &str) -> Options {
+        Options { otlp_endpoint: Some(endpoint.to_owned()), ..Options::default() }
+    }
+
+    #[test]
+    fn a_wrong_filter_is_named() {
+        let options = Options { log: "info,nanogrid_router=loud".to_owned(), ..Options::default() };
+        check(&options, "log filter: ", "`info,nanogrid_router=loud`");
+    }
+
+    #[test]
+    fn a_wrong_endpoint_is_named_with_what_is_wrong() {
+        check(&endpoint("127.0.0.1:4317"), "OTLP endpoint: it has no scheme", "`127.0.0.1:4317`");
+        check(&endpoint("https://a:4317"), "OTLP endpoint: only http is spoken here", "`https://a:4317`");
+        check(&endpoint("http://"), "OTLP endpoint: ", "`http://`");
+        check(&endpoint(""), "OTLP endpoint: ", "``");
+    }
+
+    #[test]
+    fn a_ratio_is_from_0_to_1() {
+        for sample in [-0.1, 1.1, f64::NAN] {
+            check(&Options { sample, ..Options::default() }, "sampling ratio: ", &format!("{sample}"));
+        }
+    }
+}

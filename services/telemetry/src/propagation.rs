@@ -76,3 +76,14 @@ impl Injector for HeadersMut<'_> {
         }
     }
 }
+
+#[cfg(test)]
+impl TraceId {
+    /// For tests that need one without a tracer.
+    pub(crate) fn from_hex(hex: &str) -> Self {
+        Self(opentelemetry::TraceId::from_hex(hex).unwrap())
+    }
+}
+
+#[cfg(test)]
+mod tests;
