@@ -146,3 +146,6 @@ impl health_server::Health for Service {
         Ok(Response::new(changes.boxed()))
     }
 }
+
+#[cfg(test)]
+mod tests;

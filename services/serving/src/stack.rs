@@ -31,3 +31,6 @@ fn trailers(status: &tonic::Status) -> http_body::Frame<bytes::Bytes> {
     let _ = status.add_header(&mut headers);
     http_body::Frame::trailers(headers)
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,9 +131,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _entered = this.call.as_ref().map(|call| call.span.enter());
+        let entered = this.call.as_ref().map(|call| call.span.enter());
         let polled = ready!(this.inner.poll(cx));
-        drop(_entered);
+        drop(entered);
         let mut call = this.call.take().expect("not polled again once it is ready");
         Poll::Ready(match polled {
             Ok(response) => {
