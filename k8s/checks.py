@@ -1,0 +1,165 @@
+"""What no schema knows: that the objects agree with each other, with the images, with the settings and with the catalog.
+
+Every check yields sentences that name the object; no sentence means that all is well.
+"""
+
+import re
+import subprocess
+import tomllib
+from urllib.parse import urlsplit
+
+GRPC, OPS = 8001, 8002
+# `server.drain`: serving on, then the hard stop.
+LONGEST_DRAIN = 3 + 20
+
+
+def all_of(objects, root):
+    """Every check on one rendered kustomization."""
+    deployments = kind(objects, "Deployment")
+    services = kind(objects, "Service")
+    return [
+        *selectors(objects, deployments),
+        *(problem for deployment in deployments.values() for problem in pod(deployment, root)),
+        *ports(services, deployments),
+        *experts(objects, deployments, services, root),
+    ]
+
+
+def kind(objects, name):
+    return {item["metadata"]["name"]: item for item in objects if item["kind"] == name}
+
+
+def labels(deployment):
+    return deployment["spec"]["template"]["metadata"]["labels"]
+
+
+def selectors(objects, deployments):
+    """Whatever selects pods selects those of exactly the deployment of its name."""
+    for item in objects:
+        if item["kind"] not in ("Service", "PodDisruptionBudget", "Deployment"):
+            continue
+        name, selector = item["metadata"]["name"], item["spec"]["selector"]
+        selector = selector if item["kind"] == "Service" else selector["matchLabels"]
+        selected = [other for other, deployment in deployments.items() if selector.items() <= labels(deployment).items()]
+        if selected != [name]:
+            yield f"{item['kind']} {name}: must select the pods of `{name}` alone: selects those of {selected}"
+
+
+def pod(deployment, root):
+    """What every pod of ours must be like."""
+    name, spec = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    role = labels(deployment)["app.kubernetes.io/name"]
+    checks = {
+        f"the image must be {role}:{workspace_version(root)}": container["image"] == f"{role}:{workspace_version(root)}",
+        "must run as another user than root": spec["securityContext"]["runAsNonRoot"] is True,
+        "must have the default seccomp profile": spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
+        "the root file system must be read-only": container["securityContext"]["readOnlyRootFilesystem"] is True,
+        "must drop all capabilities": container["securityContext"]["capabilities"] == {"drop": ["ALL"]},
+        "must not mount a token that nobody uses": spec["automountServiceAccountToken"] is False,
+        "must ask for CPU and memory, and limit memory": {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        and "memory" in container["resources"]["limits"],
+        "an update must never take a pod away first": deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
+        "must be given the time that a drain may take": spec["terminationGracePeriodSeconds"] > LONGEST_DRAIN,
+        "container ports must be grpc and ops": {port["name"]: port["containerPort"] for port in container["ports"]}
+        == {"grpc": GRPC, "ops": OPS},
+        "probes must go to the gRPC port": all(
+            container[probe]["grpc"]["port"] == GRPC for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+        ),
+        # A model that cannot answer is taken out of service; a restart would not mend it.
+        "the liveness probe must ask the process alone": not container["livenessProbe"]["grpc"].get("service"),
+    }
+    yield from (f"Deployment {name}: {problem}" for problem, holds in checks.items() if not holds)
+    variables = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    for problem in settings(root, role, variables):
+        yield f"Deployment {name}: {problem}"
+
+
+def ports(services, deployments):
+    for name, service in services.items():
+        [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
+        numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for port in service["spec"]["ports"]:
+            if numbers.get(port["targetPort"]) != port["port"]:
+                yield f"Service {name}: port {port['port']} must be the container's port {port['targetPort']}: {numbers}"
+
+
+def experts(objects, deployments, services, root):
+    """The catalog, the grid file, and the deployments and services of experts name the same experts."""
+    namespace = services["router"]["metadata"]["namespace"]
+    grid = tomllib.loads(kind(objects, "ConfigMap")["grid"]["data"]["grid.toml"])
+    in_grid = {}
+    for expert in grid["expert"]:
+        for version in expert["version"]:
+            name = f"{expert['name']}-v{version['version']}"
+            in_grid[name] = expert
+            for endpoint in version["endpoints"]:
+                if urlsplit(endpoint).netloc != f"{name}.{namespace}.svc:{GRPC}":
+                    yield f"grid.toml: {name}: must be reached at {name}.{namespace}.svc:{GRPC}: {endpoint}"
+
+    deployed = {name: labels(item) for name, item in deployments.items() if "nanogrid.io/expert" in labels(item)}
+    for name, of_pod in deployed.items():
+        expert, version = of_pod["nanogrid.io/expert"], of_pod["nanogrid.io/version"]
+        if name != f"{expert}-v{version}":
+            yield f"Deployment {name}: must be called {expert}-v{version} as its labels say"
+        [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
+        for probe in ("startupProbe", "readinessProbe"):
+            if container[probe]["grpc"].get("service") != f"nanogrid.v1.Expert/{expert}":
+                yield f"Deployment {name}: {probe} must ask for nanogrid.v1.Expert/{expert}"
+        if name not in services or services[name]["spec"].get("clusterIP") != "None":
+            yield f"Service {name}: must exist and be headless"
+        if name not in in_grid:
+            yield f"grid.toml: `{name}` is deployed, but no request would reach it"
+        if not (root / "experts/catalog" / expert / version).is_dir():
+            yield f"Deployment {name}: there is no experts/catalog/{expert}/{version}"
+
+    for name in in_grid.keys() - deployed.keys():
+        yield f"grid.toml: `{name}` is not deployed"
+    for file in sorted(root.glob("experts/catalog/*/expert.toml")):
+        manifest = tomllib.loads(file.read_text())
+        name = f"{manifest['name']}-v{manifest['default-version']}"
+        if name not in deployed:
+            yield f"experts/catalog: `{name}` is not deployed: add k8s/base/experts/{name}"
+        elif name in in_grid and in_grid[name]["task"] != manifest["task"]:
+            yield f"grid.toml: `{manifest['name']}`: its task is {manifest['task']}: {in_grid[name]['task']}"
+
+
+def settings_files(root):
+    """The settings baked into images and mounted in pods are ones that the programs know, and listen where ports lead."""
+    files = {"docker/router.toml": "router", "docker/expert.toml": "expert", "k8s/base/router/router.toml": "router"}
+    problems = []
+    for path, role in files.items():
+        server = tomllib.loads((root / path).read_text())["server"]
+        if server != {"listen": f"0.0.0.0:{GRPC}", "ops": f"0.0.0.0:{OPS}"}:
+            problems.append(f"{path}: must listen on all addresses, ports {GRPC} and {OPS}: {server}")
+        found = settings(root, f"nanogrid-{role}", {}, "--config", str(root / path))
+        problems += [f"{path}: {problem}" for problem in found]
+    exposed = re.findall(r"^EXPOSE (.*)", (root / "docker/Dockerfile").read_text(), re.MULTILINE)
+    if exposed != [f"{GRPC} {OPS}"] * 2:
+        problems.append(f"docker/Dockerfile: must expose {GRPC} and {OPS}: {exposed}")
+    return problems
+
+
+def settings(root, program, variables, *arguments):
+    """What the program itself says to these variables: it reports everything wrong with its settings at once, so that one
+    value known to be wrong keeps it from starting."""
+    found = [root / "target" / profile / program for profile in ("release", "debug")]
+    built = [path for path in found if path.is_file()]
+    if not built:
+        return
+    ours = {name: value for name, value in variables.items() if name.startswith("NANOGRID__")}
+    stopped = {**ours, "NANOGRID__SERVER__LISTEN": "nowhere"}
+    program = max(built, key=lambda path: path.stat().st_mtime)
+    try:
+        said = subprocess.run([program, *arguments], env=stopped, cwd=root, capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        yield f"{program.name} starts although its settings are wrong: they cannot be checked"
+        return
+    wrong = [line.strip() for line in said.stderr.splitlines() if "NANOGRID__" in line or ".toml" in line]
+    if not any("LISTEN" in line for line in wrong):
+        yield f"{program.name} does not complain of `nowhere`: its settings cannot be checked: {said.stderr.strip()}"
+    yield from (line for line in wrong if "NANOGRID__SERVER__LISTEN" not in line)
+
+
+def workspace_version(root):
+    return tomllib.loads((root / "Cargo.toml").read_text())["workspace"]["package"]["version"]
