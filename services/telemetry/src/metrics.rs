@@ -24,7 +24,7 @@ use crate::propagation::TraceId;
 pub use expert::{ExpertMetrics, ExpertStage, FailureReason, ModelMetrics, PendingRequest, StageTimes};
 pub use router::{
     Answered, CallMetrics, CallStatus, ClassifierProblem, DecidedBy, EndpointGauge, EndpointState,
-    RouterMetrics, RouterStage, Verdict,
+    FeedbackKind, RouterMetrics, RouterStage, Verdict,
 };
 pub use rpc::{CallInFlight, MethodMetrics, Panics, RpcMetrics};
 

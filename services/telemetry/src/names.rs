@@ -115,6 +115,8 @@ pub mod metric {
     pub const FEEDBACK: &str = "nanogrid_feedback";
     /// Counter: requests that the classifier could not look at.
     pub const CLASSIFIER_UNAVAILABLE: &str = "nanogrid_classifier_unavailable";
+    /// Gauge: labels of the classifier that are no experts of the grid in use.
+    pub const CLASSIFIER_LABELS_IGNORED: &str = "nanogrid_classifier_labels_ignored";
     /// Gauge: 1 for the state an endpoint is in.
     pub const ENDPOINT_STATE: &str = "nanogrid_endpoint_state";
     /// Gauge: counts the grids accepted.

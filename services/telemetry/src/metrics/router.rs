@@ -89,6 +89,18 @@ label! {
 }
 
 label! {
+    /// What a client said of an answer.
+    FeedbackKind {
+        /// It was right.
+        Right => "right",
+        /// The right expert gave a wrong answer.
+        WrongAnswer => "wrong_answer",
+        /// The request should not have gone to this expert.
+        WrongExpert => "wrong_expert",
+    }
+}
+
+label! {
     /// Why the classifier gave no verdict.
     ClassifierProblem {
         /// There is none.
@@ -124,6 +136,7 @@ struct Families {
     stages: Vec<Latency>,
     answers: Vec<Counter>,
     unavailable: Vec<Counter>,
+    labels_ignored: Gauge,
     grid_generation: Gauge,
     reload_refused: Counter,
     outcomes: Family<OutcomeLabels, Counter>,
@@ -140,8 +153,7 @@ pub struct CallMetrics(Arc<Calls>);
 struct Calls {
     outcomes: Vec<Counter>,
     duration: Latency,
-    right: Counter,
-    wrong: Counter,
+    feedback: Vec<Counter>,
 }
 
 /// The state of one endpoint, for as long as the endpoint exists: dropped, its series go.
@@ -176,6 +188,11 @@ impl RouterMetrics {
             unavailable: each(ClassifierProblem::ALL, |reason| {
                 unavailable.get_or_create_owned(&ReasonLabels { reason })
             }),
+            labels_ignored: registry.register(
+                metric::CLASSIFIER_LABELS_IGNORED,
+                "Labels of the classifier that are no experts of the grid in use",
+                Gauge::default(),
+            ),
             grid_generation: registry.register(
                 metric::GRID_GENERATION,
                 "Counts the grids accepted since the start",
@@ -221,6 +238,11 @@ impl RouterMetrics {
         self.0.unavailable[problem as usize].inc();
     }
 
+    /// So many labels of the classifier are no experts of the grid that has come into use.
+    pub fn classifier_labels_ignored(&self, n_labels: usize) {
+        self.0.labels_ignored.set(i64::try_from(n_labels).unwrap_or(i64::MAX));
+    }
+
     /// A grid was taken into use; generations count from 1.
     pub fn grid_accepted(&self, generation: u64) {
         self.0.grid_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
@@ -238,16 +260,15 @@ impl RouterMetrics {
             let labels = OutcomeLabels { expert: expert.clone(), version: version.clone(), status };
             self.0.outcomes.get_or_create_owned(&labels)
         };
-        let feedback = |verdict| {
-            let labels = FeedbackLabels { expert: expert.clone(), version: version.clone(), verdict };
+        let feedback = |kind| {
+            let labels = FeedbackLabels { expert: expert.clone(), version: version.clone(), kind };
             self.0.feedback.get_or_create_owned(&labels)
         };
         let labels = VersionLabels { expert: expert.clone(), version: version.clone() };
         CallMetrics(Arc::new(Calls {
             outcomes: each(CallStatus::ALL, outcome),
             duration: self.0.calls.get_or_create_owned(&labels).into(),
-            right: feedback("right"),
-            wrong: feedback("wrong"),
+            feedback: each(FeedbackKind::ALL, feedback),
         }))
     }
 
@@ -277,9 +298,9 @@ impl CallMetrics {
         self.0.outcomes[status as usize].inc();
     }
 
-    /// A client said whether an answer was right.
-    pub fn feedback(&self, right: bool) {
-        if right { &self.0.right } else { &self.0.wrong }.inc();
+    /// A client said what an answer was worth.
+    pub fn feedback(&self, kind: FeedbackKind) {
+        self.0.feedback[kind as usize].inc();
     }
 }
 
@@ -349,7 +370,7 @@ struct OutcomeLabels {
 struct FeedbackLabels {
     expert: String,
     version: String,
-    verdict: &'static str,
+    kind: FeedbackKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -23,7 +23,7 @@ fn everything() -> Registry {
     router.decided(Verdict::FanOut, DecidedBy::Classifier);
     router.passed(RouterStage::Classify, Duration::from_micros(80), trace());
     router.calls("intent", "1").ended(CallStatus::Answered, Duration::from_millis(2), trace());
-    router.calls("intent", "1").feedback(true);
+    router.calls("intent", "1").feedback(FeedbackKind::Right);
     std::mem::forget(router.endpoint("intent", "1", "127.0.0.1:7001"));
     registry
 }
@@ -37,6 +37,7 @@ fn holds(registry: &Registry, line: &str) {
 #[test]
 fn the_text_is_well_formed_and_every_family_stands_in_it_once() {
     let text = everything().encode();
+    std::fs::write("/tmp/metrics.txt", &text).unwrap();
     assert!(text.ends_with("# EOF\n"));
     let mut families = std::collections::HashMap::new();
     let mut family = "";
