@@ -1,0 +1,109 @@
+//! One version of one expert, loaded and warm: its package, its task with the model in it, what it has done so far.
+
+use std::{sync::Arc, time::Duration};
+
+use nanogrid_onnx::{Model, ModelOptions, Package, RunError};
+use nanogrid_settings::InferenceSettings;
+use nanogrid_telemetry::metrics::ExpertMetrics;
+use tokio::time::Instant;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+
+use crate::{
+    error::Error,
+    memory,
+    statistics::Statistics,
+    task::{LoadError, Loaded},
+};
+
+pub(crate) struct Expert {
+    pub(crate) package: Package,
+    /// As the wire writes it.
+    pub(crate) version: String,
+    pub(crate) task: Loaded,
+    pub(crate) statistics: Arc<Statistics>,
+    pub(crate) limits: InferenceSettings,
+    /// By how much the process grew while this was loaded, in bytes.
+    pub(crate) memory: u64,
+    headers: [(&'static str, MetadataValue<Ascii>); 2],
+}
+
+impl Expert {
+    /// Loads the model and warms it up: milliseconds to seconds, on the calling thread.
+    pub(crate) fn load(
+        package: Package,
+        limits: &InferenceSettings,
+        metrics: &ExpertMetrics,
+    ) -> Result<Self, LoadError> {
+        let (started, before) = (Instant::now(), memory::resident());
+        let version = package.version.to_string();
+        let metrics = metrics.model(package.name.as_str(), &version);
+        let largest_batch = limits.max_batch_rows.max(limits.max_rows).get();
+        let statistics = Arc::new(Statistics::new(metrics, largest_batch));
+        let model = Model::load(&package, &options(&package, limits, &statistics))?;
+        let task = Loaded::new(&package, model, limits)?;
+        statistics.metrics().loaded(started.elapsed());
+        statistics.metrics().ready(true);
+        Ok(Self {
+            headers: [
+                ("x-nanogrid-expert", ascii(package.name.as_str())),
+                ("x-nanogrid-version", ascii(&version)),
+            ],
+            memory: memory::resident().saturating_sub(before),
+            package,
+            version,
+            task,
+            statistics,
+            limits: limits.clone(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.package.name.as_str()
+    }
+
+    /// Says on an answer who gave it.
+    pub(crate) fn sign(&self, metadata: &mut MetadataMap) {
+        for (key, value) in &self.headers {
+            metadata.insert(*key, value.clone());
+        }
+    }
+
+    /// What a failed run means to the caller.
+    pub(crate) fn refusal(&self, error: RunError) -> Error {
+        match error {
+            RunError::Overloaded { capacity } => {
+                Error::Overloaded { name: self.name().to_owned(), retry_after: self.retry_after(capacity) }
+            }
+            RunError::DeadlineExceeded => Error::DeadlineExceeded,
+            RunError::Closed => Error::Closed,
+            RunError::Invalid(problem) => Error::Invalid(problem),
+            RunError::Failed(problem) => Error::Failed(problem),
+        }
+    }
+
+    /// When half of a full queue is gone: early enough that the workers do not run dry, late enough to find room.
+    fn retry_after(&self, capacity: usize) -> Duration {
+        let drained = self.statistics.time_for(capacity.div_ceil(2)).unwrap_or(SHORTEST_PUSHBACK);
+        (drained / u32::try_from(self.limits.workers.get()).unwrap_or(u32::MAX)).clamp(SHORTEST_PUSHBACK, LONGEST_PUSHBACK)
+    }
+}
+
+const SHORTEST_PUSHBACK: Duration = Duration::from_millis(1);
+/// A client that is told more than this would outwait any burst that a nano model can have.
+const LONGEST_PUSHBACK: Duration = Duration::from_secs(1);
+
+fn options(package: &Package, limits: &InferenceSettings, statistics: &Arc<Statistics>) -> ModelOptions {
+    let statistics = Arc::clone(statistics);
+    ModelOptions {
+        workers: limits.workers,
+        queue: limits.queue,
+        max_batch_rows: limits.max_batch_rows,
+        max_batch_tokens: package.max_batch_tokens.unwrap_or(limits.max_batch_tokens),
+        intra_op_threads: limits.intra_op_threads,
+    }
+}
+
+/// Names and versions are plain words and numbers, checked where packages are read.
+fn ascii(text: &str) -> MetadataValue<Ascii> {
+    text.parse().unwrap_or_else(|_| MetadataValue::from_static("?"))
+}

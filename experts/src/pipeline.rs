@@ -1,0 +1,95 @@
+//! One request through one expert: preprocess -> batch and session -> postprocess, each with its time and its span.
+
+use nanogrid_proto::{
+    inference::{ModelInferRequest, ModelInferResponse},
+    tensor::Tensor,
+};
+use nanogrid_telemetry::metrics::StageTimes;
+use tokio::time::Instant;
+use tracing::{Instrument, info_span};
+
+use crate::{
+    error::Error,
+    expert::Expert,
+    signature::Wanted,
+    task::{Loaded, Task},
+    wire,
+};
+
+/// What an expert has to say, before it becomes a message.
+pub(crate) struct Reply {
+    pub(crate) outputs: Vec<Tensor>,
+    pub(crate) times: StageTimes,
+}
+
+/// Answers, and counts what became of the request. Dropped = counted as cancelled, and its job is not run.
+pub(crate) async fn answer(
+    expert: &Expert,
+    message: ModelInferRequest,
+    deadline: Option<Instant>,
+) -> Result<ModelInferResponse, Error> {
+    let begun = expert.statistics.begin();
+    match request(expert, message, deadline, begun.started()).await {
+        Ok((response, rows, times)) => {
+            begun.succeeded(rows, &times);
+            Ok(response)
+        }
+        Err(error) => {
+            begun.failed(&error);
+            Err(error)
+        }
+    }
+}
+
+async fn request(
+    expert: &Expert,
+    message: ModelInferRequest,
+    deadline: Option<Instant>,
+    started: Instant,
+) -> Result<(ModelInferResponse, usize, StageTimes), Error> {
+    let signature = expert.task.signature();
+    let request = wire::request(message, signature.batched.then_some(expert.limits.max_rows.get()))?;
+    let (inputs, rows) = signature.check(request.inputs)?;
+    let wanted = Wanted { outputs: signature.outputs(&request.outputs)?, top_k: request.top_k };
+    let own_deadline = request.timeout.and_then(|timeout| started.checked_add(timeout));
+    let work = Work { inputs, wanted, deadline: deadline.into_iter().chain(own_deadline).min(), started };
+    let reply = match &expert.task {
+        Loaded::TextClassification(task) => stages(expert, task, work).await?,
+        Loaded::Tensor(task) => stages(expert, task, work).await?,
+    };
+    let times = reply.times;
+    Ok((wire::response(expert.name(), &expert.version, request.id, reply), rows, times))
+}
+
+struct Work {
+    inputs: Vec<Tensor>,
+    wanted: Wanted,
+    deadline: Option<Instant>,
+    started: Instant,
+}
+
+async fn stages<T: Task>(expert: &Expert, task: &T, work: Work) -> Result<Reply, Error> {
+    in_time(work.deadline)?;
+    let prepared = task.preprocess(work.inputs).instrument(info_span!("preprocess")).await?;
+    let preprocess = work.started.elapsed();
+    // Tokenising took its time too; the queue would find out later, at the cost of a place in it.
+    in_time(work.deadline)?;
+    // The worker opens the spans `queue` and `ort.run`: only it knows when they begin.
+    let (raw, ran) = task.run(prepared, work.deadline).await.map_err(|error| expert.refusal(error))?;
+    let postprocessing = Instant::now();
+    let outputs = task.postprocess(raw, &work.wanted)?;
+    let times = StageTimes {
+        preprocess,
+        queue: ran.queue,
+        inference: ran.inference,
+        postprocess: postprocessing.elapsed(),
+    };
+    Ok(Reply { outputs, times })
+}
+
+fn in_time(deadline: Option<Instant>) -> Result<(), Error> {
+    match deadline {
+        Some(deadline) if deadline <= Instant::now() => Err(Error::DeadlineExceeded),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,5 @@
+//! One file per task.
+
+pub(crate) mod tensor;
+pub(crate) mod text;
+pub(crate) mod text_classification;
