@@ -1,0 +1,52 @@
+# Everything that a person or CI does here, one target each. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/release
+CARGO_FLAGS := --locked
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: onnxruntime ## Build, start the whole grid in the background, and ask it a few things (UP="--one-process")
+	cargo build --release $(CARGO_FLAGS) --package nanogrid --package nanogrid-router --package nanogrid-experts
+	$(BIN)/nanogrid up --detach $(UP)
+	@bash services/cli/first-requests $(BIN)/nanogrid
+	@printf '\nThe grid keeps running: `%s experts --watch` shows it, `make down` stops it.\n' $(BIN)/nanogrid
+
+.PHONY: down
+down: ## Stop the grid that `make up` started
+	$(BIN)/nanogrid down
+
+.PHONY: build
+build: onnxruntime ## Build the programs, optimised
+	cargo build --release $(CARGO_FLAGS) --workspace --bins
+
+.PHONY: onnxruntime
+onnxruntime: ## Fetch ONNX Runtime's shared library into .nanogrid, once
+	@services/onnx/fetch-onnxruntime
+
+.PHONY: test
+test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
+	@services/cli/tests/python/prepare
+	cargo test $(CARGO_FLAGS) --workspace
+
+.PHONY: lint
+lint: ## Check formatting, clippy and the documentation, warnings are errors
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+.PHONY: proto
+proto: ## Generate the Rust code of proto/ again
+	cargo test $(CARGO_FLAGS) --package nanogrid-proto --test generated_code_is_fresh || git diff --stat proto/src/gen
+
+.PHONY: loadtest
+loadtest: build ## Measure the running grid (ARGS="...")
+	$(BIN)/nanogrid-loadtest $(ARGS)

@@ -1,0 +1,208 @@
+//! Follows the health of a process from its start, and measures how long it took to its first answer.
+
+use std::{fmt, time::Duration};
+
+use futures::future::join_all;
+use nanogrid_proto::{
+    inference::{ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient},
+    tensor::{self, Data, Tensor},
+    v1::{InferRequest, RouteRequest, grid_client::GridClient, infer_request::Payload},
+};
+use nanogrid_settings::{ExpertName, Task};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{
+    print,
+    up::{
+        board::{Board, Level, Readiness, Served},
+        memory,
+        process::Spec,
+    },
+};
+
+/// After a broken connection to a process that still runs.
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// The first question to everyone. What is answered does not matter here.
+const QUESTION: &str = "hello";
+
+/// What a process answers for.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Router,
+    Expert { name: ExpertName, version: u32, task: Task },
+}
+
+impl Target {
+    pub(crate) fn served(&self) -> Served {
+        let (name, version) = match self {
+            Self::Router => ("router".to_owned(), String::new()),
+            Self::Expert { name, version, .. } => (name.to_string(), version.to_string()),
+        };
+        Served { name, version, readiness: Readiness::Starting, start_up: None, first_answer: None }
+    }
+
+    /// As the health service calls it: the whole server, or one expert.
+    fn service(&self) -> &str {
+        match self {
+            Self::Router => "",
+            Self::Expert { name, .. } => name.as_str(),
+        }
+    }
+
+    /// False where nothing was asked, because the task takes no text.
+    async fn ask(&self, channel: Channel) -> Result<bool, Status> {
+        match self {
+            Self::Router => {
+                let request = InferRequest { payload: Some(Payload::Text(QUESTION.to_owned())), ..InferRequest::default() };
+                GridClient::new(channel).route(RouteRequest { request: Some(request) }).await?;
+                Ok(true)
+            }
+            Self::Expert { name, task, .. } => {
+                if !takes_text(*task) {
+                    return Ok(false);
+                }
+                let mut request = ModelInferRequest { model_name: name.to_string(), ..ModelInferRequest::default() };
+                let data = Data::Bytes(vec![QUESTION.into()]);
+                tensor::set_inputs(&mut request, vec![Tensor { name: "text".to_owned(), shape: vec![1], data }]);
+                GrpcInferenceServiceClient::new(channel).model_infer(request).await?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+fn takes_text(task: Task) -> bool {
+    match task {
+        Task::TextClassification | Task::TokenClassification | Task::TextToText | Task::Embedding | Task::TextToSpeech => true,
+        Task::ImageClassification | Task::SpeechToText | Task::Series | Task::Tensor => false,
+    }
+}
+
+/// Follows one process from one start to its end.
+pub(crate) struct Probe<'a> {
+    /// Of the process on the board.
+    pub(crate) index: usize,
+    pub(crate) spec: &'a Spec,
+    pub(crate) board: &'a Board,
+    pub(crate) started: Instant,
+    /// Cancelled when everything that the process serves has had its chance.
+    pub(crate) is_up: &'a CancellationToken,
+}
+
+impl Probe<'_> {
+    /// Writes the readiness of the process to the board for as long as it is polled.
+    pub(crate) async fn follow(&self) {
+        join_all((0..self.spec.targets.len()).map(|at| self.follow_target(at))).await;
+        std::future::pending().await
+    }
+
+    /// Returns when the process says that it will never serve this target.
+    async fn follow_target(&self, at: usize) {
+        loop {
+            let channel = self.connect().await;
+            // A stream ends with the process, which is noticed elsewhere, or with a connection that broke.
+            let ended = self.follow_health(at, channel).await;
+            if let Err(status) = ended
+                && status.code() == Code::NotFound
+            {
+                let target = &self.spec.targets[at];
+                self.set_readiness(at, Readiness::Refused);
+                let log = self.spec.log.display();
+                self.board.say(Level::Warn, format!("{target} is not served by its process; the log says why: {log}"));
+                return;
+            }
+            if self.has_been_ready(at) {
+                self.set_readiness(at, Readiness::NotReady);
+            }
+            tokio::time::sleep(RECONNECT_AFTER).await;
+        }
+    }
+
+    /// Connects as soon as the process listens. Tries are as frequent as they can be without blurring what is measured.
+    async fn connect(&self) -> Channel {
+        let uri = format!("http://{}", self.spec.address);
+        let endpoint = nanogrid_serving::endpoint(&uri).expect("an address is a host and a port");
+        loop {
+            match endpoint.connect().await {
+                Ok(channel) => return channel,
+                Err(_) => {
+                    let pause = self.started.elapsed() / 50;
+                    tokio::time::sleep(pause.clamp(Duration::from_millis(1), Duration::from_millis(200))).await;
+                }
+            }
+        }
+    }
+
+    async fn follow_health(&self, at: usize, channel: Channel) -> Result<(), Status> {
+        let target = &self.spec.targets[at];
+        let request = HealthCheckRequest { service: target.service().to_owned() };
+        let mut replies = HealthClient::new(channel.clone()).watch(request).await?.into_inner();
+        while let Some(reply) = replies.message().await? {
+            match reply.status() {
+                ServingStatus::ServiceUnknown => return Err(Status::not_found("")),
+                ServingStatus::Serving => {
+                    if !self.has_been_ready(at) {
+                        self.first_time(at, channel.clone()).await;
+                    }
+                    self.set_readiness(at, Readiness::Ready);
+                }
+                ServingStatus::Unknown | ServingStatus::NotServing => {
+                    if self.has_been_ready(at) {
+                        self.set_readiness(at, Readiness::NotReady);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_readiness(&self, at: usize, readiness: Readiness) {
+        self.board.process(self.index, |process| process.serves[at].readiness = readiness);
+        if self.board.watch().borrow().processes[self.index].has_started() {
+            self.is_up.cancel();
+        }
+    }
+
+    fn has_been_ready(&self, at: usize) -> bool {
+        self.board.watch().borrow().processes[self.index].serves[at].start_up.is_some()
+    }
+
+    async fn first_time(&self, at: usize, channel: Channel) {
+        let target = &self.spec.targets[at];
+        let start_up = self.started.elapsed();
+        let answer = target.ask(channel).await;
+        let first_answer = matches!(answer, Ok(true)).then(|| self.started.elapsed());
+        self.board.process(self.index, |process| {
+            process.failed_starts = 0;
+            process.memory = process.pid.map(|pid| memory::resident(&[pid])[0]).unwrap_or_default();
+            let served = &mut process.serves[at];
+            (served.start_up, served.first_answer) = (Some(start_up), first_answer);
+        });
+        match (answer, first_answer) {
+            (Err(status), _) => {
+                let text = format!("{target}: ready, but fails on a first request: {}", status.message());
+                self.board.say(Level::Warn, text);
+            }
+            (Ok(_), first_answer) => {
+                let (what, time) = first_answer.map_or(("ready", start_up), |time| ("first answer", time));
+                let text = format!("{target} at {}: {what} {} after exec", self.spec.address, print::duration(time));
+                self.board.say(Level::Seen, text);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Router => f.write_str("router"),
+            Self::Expert { name, version, .. } => write!(f, "{name} v{version}"),
+        }
+    }
+}
