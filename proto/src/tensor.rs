@@ -228,10 +228,8 @@ impl Claim {
         self,
         elements: impl FnOnce(Datatype, &str, usize) -> Result<Data, TensorError>,
     ) -> Result<Tensor, TensorError> {
-        let kind = self
-            .datatype
-            .parse()
-            .map_err(|()| TensorError::unknown_datatype(&self.name, &self.datatype))?;
+        let kind =
+            self.datatype.parse().map_err(|()| TensorError::unknown_datatype(&self.name, &self.datatype))?;
         let (shape, n_elements) = sizes(&self.name, &self.shape)?;
         let data = elements(kind, &self.name, n_elements)?;
         Ok(Tensor { name: self.name, shape, data })
@@ -243,9 +241,7 @@ fn sizes(name: &str, shape: &[i64]) -> Result<(Vec<usize>, usize), TensorError> 
     let sizes = shape
         .iter()
         .enumerate()
-        .map(|(axis, &size)| {
-            usize::try_from(size).map_err(|_| TensorError::negative_size(name, axis, size))
-        })
+        .map(|(axis, &size)| usize::try_from(size).map_err(|_| TensorError::negative_size(name, axis, size)))
         .collect::<Result<Vec<_>, _>>()?;
     // Empty axes are left out of the product here, so that [0, 2^60] does not pass a size on that nobody can use.
     let fits = sizes

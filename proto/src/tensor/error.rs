@@ -35,11 +35,13 @@ pub enum TensorError {
     OnlyRaw { tensor: String, datatype: Datatype },
     #[error("tensor `{tensor}`: the shape says {expected} elements, found {found}")]
     ElementCount { tensor: String, expected: usize, found: usize },
-    #[error("tensor `{tensor}`: the shape says more elements than the raw bytes hold: {expected} expected, {found} found")]
+    #[error("tensor `{tensor}`: the shape says {expected} elements, the raw bytes end after {found}")]
     TooFewElements { tensor: String, expected: usize, found: usize },
     #[error("tensor `{tensor}`: {trailing} bytes are left after the {expected} elements that the shape says")]
     TrailingBytes { tensor: String, expected: usize, trailing: usize },
-    #[error("tensor `{tensor}`: the shape says {expected} elements of datatype {datatype} with {size} bytes each, found {found} bytes")]
+    #[error(
+        "tensor `{tensor}`: the shape says {expected} elements of datatype {datatype} with {size} bytes each, found {found} bytes"
+    )]
     ByteCount { tensor: String, datatype: Datatype, expected: usize, size: usize, found: usize },
     #[error("tensor `{tensor}`: element {element}: the length needs 4 bytes, {left} are left")]
     LengthCut { tensor: String, element: usize, left: usize },

@@ -18,6 +18,12 @@ pub enum Error {
     Invalid(#[from] Problems),
 }
 
+impl Error {
+    pub(crate) fn one(place: &str, message: String) -> Self {
+        Self::Invalid(Problems(vec![Problem { place: place.to_owned(), key: String::new(), message }]))
+    }
+}
+
 /// Everything that is wrong in one place, at least one; displayed one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);

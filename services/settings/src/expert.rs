@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{Error, ServerSettings, TelemetrySettings, source};
+use crate::{Error, ServerSettings, TelemetrySettings, setting, source};
 
 /// What `nanogrid-expert` reads.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -18,6 +18,7 @@ pub struct ExpertSettings {
     /// `[telemetry]`
     pub telemetry: TelemetrySettings,
     /// Folders of the packages to serve; in the environment separated by commas.
+    #[serde(deserialize_with = "setting::paths")]
     pub packages: Vec<PathBuf>,
     /// `[inference]`
     pub inference: InferenceSettings,
@@ -28,20 +29,28 @@ pub struct ExpertSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct InferenceSettings {
     /// Threads with a session each, per package.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub workers: NonZeroUsize,
     /// Jobs waiting per package; a full queue sheds.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub queue: NonZeroUsize,
     /// Most rows in one run of a model.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub max_batch_rows: NonZeroUsize,
     /// Most padded tokens (rows times the longest row) in one run of a model.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub max_batch_tokens: NonZeroUsize,
     /// Longest text of one row, in bytes.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub max_text_bytes: NonZeroUsize,
     /// Most rows in one request.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub max_rows: NonZeroUsize,
     /// Threads inside one run of a model.
+    #[serde(deserialize_with = "setting::at_least_one")]
     pub intra_op_threads: NonZeroUsize,
     /// The ONNX Runtime library; absent = found by itself.
+    #[serde(deserialize_with = "setting::path")]
     pub onnxruntime: Option<PathBuf>,
 }
 
@@ -54,17 +63,14 @@ impl ExpertSettings {
 
 impl Default for InferenceSettings {
     fn default() -> Self {
-        const fn at_least_one(n: usize) -> NonZeroUsize {
-            NonZeroUsize::MIN.saturating_add(n - 1)
-        }
         Self {
-            workers: at_least_one(1),
-            queue: at_least_one(256),
-            max_batch_rows: at_least_one(32),
-            max_batch_tokens: at_least_one(2048),
-            max_text_bytes: at_least_one(64 << 10),
-            max_rows: at_least_one(256),
-            intra_op_threads: at_least_one(1),
+            workers: setting::limit(1),
+            queue: setting::limit(256),
+            max_batch_rows: setting::limit(32),
+            max_batch_tokens: setting::limit(2048),
+            max_text_bytes: setting::limit(64 << 10),
+            max_rows: setting::limit(256),
+            intra_op_threads: setting::limit(1),
             onnxruntime: None,
         }
     }

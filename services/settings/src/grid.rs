@@ -105,7 +105,8 @@ pub enum EndpointSpec {
 impl Grid {
     /// Reads and checks `path`; every problem is reported at once.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Ok(Self::parse(&text, &path.display().to_string())?)
     }
 

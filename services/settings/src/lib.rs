@@ -11,6 +11,7 @@ mod name;
 pub mod package;
 pub mod router;
 pub mod server;
+mod setting;
 mod source;
 mod task;
 

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_the_rule() {
         let rule = "must be lower-case words joined by hyphens, e.g. `translate-en-de`";
-        for name in ["", "Intent", "in tent", "-intent", "intent-", "a--b", "2nd", "a/b", "..", "über", "a_b"] {
+        for name in ["", "Intent", "in tent", "-intent", "intent-", "a--b", "2nd", "a/b", "..", "über", "a_b"]
+        {
             check(name, Err(&format!("{rule}: `{name}`")));
         }
         let long = "a".repeat(64);

@@ -1,8 +1,16 @@
 //! Manifests of an expert package: `expert.toml`, `version.toml`, and the labels in `config.json`.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::Path};
+mod check;
+mod hugging_face;
+#[cfg(test)]
+mod tests;
 
-use crate::{Error, ExpertName, Task};
+use std::{collections::BTreeMap, fs, io, num::NonZeroUsize, path::Path};
+
+use crate::{
+    Error, ExpertName, Task,
+    document::{self, Table},
+};
 
 /// `expert.toml`: what the expert is, whatever its version.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +47,7 @@ pub struct VersionManifest {
     pub licence: String,
     /// One line.
     pub architecture: String,
-    /// Inputs are cut to this many tokens, special tokens included.
+    /// Inputs are cut to this many tokens, special tokens included; [`DEFAULT_MAX_TOKENS`] when absent.
     pub max_tokens: NonZeroUsize,
     /// Logits are divided by it; above 0, 1 when absent.
     pub temperature: f32,
@@ -64,6 +72,9 @@ pub struct VersionManifest {
     /// `[classifier]`: only in the router's own package.
     pub classifier: Option<ClassifierManifest>,
 }
+
+/// What `max-tokens` is when nothing is said: what most small text encoders were trained with.
+pub const DEFAULT_MAX_TOKENS: NonZeroUsize = NonZeroUsize::new(512).expect("not 0");
 
 /// How logits become scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,23 +177,39 @@ pub struct HfConfig {
 impl ExpertManifest {
     /// Reads and checks `expert.toml` in `folder`; `None` when there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let _ = folder;
-        unimplemented!()
+        toml(&folder.join("expert.toml"), check::expert)
     }
 }
 
 impl VersionManifest {
     /// Reads and checks `version.toml` in `folder`; `None` when there is none: a folder from the Hugging Face ecosystem.
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let _ = folder;
-        unimplemented!()
+        toml(&folder.join("version.toml"), check::version)
     }
 }
 
 impl HfConfig {
     /// Reads and checks `config.json` in `folder`; `None` when there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let _ = folder;
-        unimplemented!()
+        let path = folder.join("config.json");
+        Ok(match text(&path)? {
+            Some(text) => Some(hugging_face::config(&path.display().to_string(), &text)?),
+            None => None,
+        })
+    }
+}
+
+fn toml<T>(path: &Path, check: impl FnOnce(&Table<'_>) -> Option<T>) -> Result<Option<T>, Error> {
+    Ok(match text(path)? {
+        Some(text) => Some(document::read(&path.display().to_string(), &text, check)?),
+        None => None,
+    })
+}
+
+fn text(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
     }
 }

@@ -1,17 +1,18 @@
 //! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]` and `[request]`.
 
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{Error, ServerSettings, TelemetrySettings, source};
+use crate::{Error, ServerSettings, TelemetrySettings, setting, source};
 
 /// What `nanogrid-router` reads.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "Raw")]
+#[serde(from = "Raw")]
 pub struct RouterSettings {
     /// `[server]`
     pub server: ServerSettings,
@@ -21,7 +22,7 @@ pub struct RouterSettings {
     pub grid_file: PathBuf,
     /// `grid.reload-every`: how often the grid file is looked at for changes.
     pub reload_every: Duration,
-    /// `classifier.package`: its folder; written as an empty text = none, every request then names its experts.
+    /// `classifier.package`: its folder; an empty text = none, and every request must name its experts.
     pub classifier: Option<PathBuf>,
     /// `classifier.limit`: an answer later than this counts as none.
     pub classify_limit: Duration,
@@ -48,7 +49,7 @@ impl RouterSettings {
 
 impl Default for RouterSettings {
     fn default() -> Self {
-        Self::try_from(Raw::default()).expect("the defaults are within their limits, see the test")
+        Raw::default().into()
     }
 }
 
@@ -60,6 +61,7 @@ struct Raw {
     telemetry: TelemetrySettings,
     grid: RawGrid,
     classifier: RawClassifier,
+    #[serde(deserialize_with = "request")]
     request: RawRequest,
 }
 
@@ -67,29 +69,34 @@ struct Raw {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawGrid {
     file: PathBuf,
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::duration_above_zero")]
     reload_every: Duration,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawClassifier {
-    package: PathBuf,
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::path")]
+    package: Option<PathBuf>,
+    #[serde(deserialize_with = "setting::duration_above_zero")]
     limit: Duration,
+    #[serde(deserialize_with = "setting::path")]
     onnxruntime: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawRequest {
-    max_text_bytes: usize,
-    max_media_bytes: usize,
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::at_least_one")]
+    max_text_bytes: NonZeroUsize,
+    #[serde(deserialize_with = "setting::at_least_one")]
+    max_media_bytes: NonZeroUsize,
+    #[serde(deserialize_with = "setting::duration_above_zero")]
     default_deadline: Duration,
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::duration_above_zero")]
     max_deadline: Duration,
-    max_experts: usize,
+    #[serde(deserialize_with = "setting::at_least_one")]
+    max_experts: NonZeroUsize,
 }
 
 impl Default for RawGrid {
@@ -100,40 +107,51 @@ impl Default for RawGrid {
 
 impl Default for RawClassifier {
     fn default() -> Self {
-        Self { package: "router/model/1".into(), limit: Duration::from_millis(20), onnxruntime: None }
+        Self { package: Some("router/model/1".into()), limit: Duration::from_millis(20), onnxruntime: None }
     }
 }
 
 impl Default for RawRequest {
     fn default() -> Self {
         Self {
-            max_text_bytes: 64 << 10,
-            max_media_bytes: 16 << 20,
+            max_text_bytes: setting::limit(64 << 10),
+            max_media_bytes: setting::limit(16 << 20),
             default_deadline: Duration::from_secs(1),
             max_deadline: Duration::from_secs(10),
-            max_experts: 3,
+            max_experts: setting::limit(3),
         }
     }
 }
 
-impl TryFrom<Raw> for RouterSettings {
-    type Error = String;
+/// `[request]`, with the rule between its values.
+fn request<'de, D: Deserializer<'de>>(value: D) -> Result<RawRequest, D::Error> {
+    let request = RawRequest::deserialize(value)?;
+    let RawRequest { default_deadline, max_deadline, .. } = request;
+    if default_deadline > max_deadline {
+        let message = format!(
+            "`default-deadline` must not be above `max-deadline`, {max_deadline:?}: {default_deadline:?}"
+        );
+        return Err(D::Error::custom(message));
+    }
+    Ok(request)
+}
 
-    fn try_from(raw: Raw) -> Result<Self, String> {
+impl From<Raw> for RouterSettings {
+    fn from(raw: Raw) -> Self {
         let Raw { server, telemetry, grid, classifier, request } = raw;
-        Ok(Self {
+        Self {
             server,
             telemetry,
             grid_file: grid.file,
             reload_every: grid.reload_every,
-            classifier: Some(classifier.package).filter(|package| !package.as_os_str().is_empty()),
+            classifier: classifier.package,
             classify_limit: classifier.limit,
             onnxruntime: classifier.onnxruntime,
-            max_text_bytes: request.max_text_bytes,
-            max_media_bytes: request.max_media_bytes,
+            max_text_bytes: request.max_text_bytes.get(),
+            max_media_bytes: request.max_media_bytes.get(),
             default_deadline: request.default_deadline,
             max_deadline: request.max_deadline,
-            max_experts: request.max_experts,
-        })
+            max_experts: request.max_experts.get(),
+        }
     }
 }

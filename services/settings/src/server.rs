@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
+
+use crate::setting;
 
 /// `[server]`: where to listen and how to stop.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -26,10 +28,10 @@ pub struct ServerSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DrainSettings {
     /// Unready but still answering, until every client has noticed.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::duration")]
     pub serve_on: Duration,
     /// After this the process ends whatever is still running.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "setting::duration")]
     pub hard_stop: Duration,
 }
 
@@ -38,10 +40,10 @@ pub struct DrainSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct TelemetrySettings {
     /// Where traces go, e.g. `http://127.0.0.1:4317`; absent = no export.
-    #[serde(deserialize_with = "http_url")]
+    #[serde(deserialize_with = "setting::http_url")]
     pub otlp_endpoint: Option<String>,
     /// Share of new traces that are recorded, 0 to 1; a caller's decision is followed.
-    #[serde(deserialize_with = "fraction")]
+    #[serde(deserialize_with = "setting::fraction")]
     pub sample: f64,
     /// Filter of log lines in the syntax of `RUST_LOG`, e.g. `info,nanogrid_router=debug`.
     pub log: String,
@@ -51,7 +53,7 @@ pub struct TelemetrySettings {
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String")]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -82,19 +84,14 @@ impl Default for TelemetrySettings {
     }
 }
 
-fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let url = String::deserialize(deserializer)?;
-    if url.is_empty() {
-        // An empty environment variable is how a deployment switches export off.
-        return Ok(None);
-    }
-    if url.starts_with("http://") || url.starts_with("https://") {
-        return Ok(Some(url));
-    }
-    Err(de::Error::custom("must begin with `http://` or `https://`"))
-}
+impl TryFrom<String> for LogFormat {
+    type Error = &'static str;
 
-fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(de::Error::custom("must be between 0 and 1")) }
+    fn try_from(format: String) -> Result<Self, Self::Error> {
+        match format.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("must be `text` or `json`"),
+        }
+    }
 }

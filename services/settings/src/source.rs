@@ -42,13 +42,13 @@ fn layered<T: DeserializeOwned>(
         layers = layers.add_source(File::parse(&path.display().to_string(), &text)?);
     }
     layers = layers.add_source(Environment::new(variables)?);
-    let values = layers.build().map_err(|error| {
-        Problems(vec![Problem { place: "settings".to_owned(), key: String::new(), message: error.to_string() }])
-    })?;
-    Ok(checked(values.cache)?)
+    // What a problem is blamed on that is of no single value.
+    let whole = file.map_or("environment".to_owned(), |path| path.display().to_string());
+    let values = layers.build().map_err(|error| Error::one(&whole, error.to_string()))?;
+    Ok(checked(values.cache, &whole)?)
 }
 
-fn checked<T: DeserializeOwned>(mut values: Value) -> Result<T, Problems> {
+fn checked<T: DeserializeOwned>(mut values: Value, whole: &str) -> Result<T, Problems> {
     let mut problems = Vec::new();
     loop {
         let error = match T::deserialize(values.clone()) {
@@ -59,14 +59,29 @@ fn checked<T: DeserializeOwned>(mut values: Value) -> Result<T, Problems> {
         let Complaint { key, message } = Complaint::from(error);
         let Some(value) = take(&mut values, &key) else {
             // About values together, not about one that could be taken out.
-            problems.push(Problem { place: "settings".to_owned(), key, message });
+            problems.push(Problem { place: whole.to_owned(), key, message });
             break;
         };
-        let place = value.origin().unwrap_or("settings").to_owned();
+        let place = place(&value).unwrap_or(whole).to_owned();
         problems.push(Problem { place, message: with_value(message, value), key });
     }
-    problems.sort_by(|a, b| (&a.place, &a.key).cmp(&(&b.place, &b.key)));
+    problems.sort_by(|a, b| (in_file(&a.place), &a.key).cmp(&(in_file(&b.place), &b.key)));
     Err(Problems(problems))
+}
+
+/// Where a value was written; the crate forgets it for tables, which are where their first value is.
+fn place(value: &Value) -> Option<&str> {
+    let within = || match &value.kind {
+        ValueKind::Table(table) => table.values().filter_map(place).min_by_key(|place| in_file(place)),
+        _ => None,
+    };
+    value.origin().or_else(within)
+}
+
+/// For sorting: the file and the line in it.
+fn in_file(place: &str) -> (&str, usize) {
+    let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+    (file, line.parse().unwrap_or(0))
 }
 
 /// What the settings type says of a value.
@@ -87,10 +102,11 @@ impl From<ConfigError> for Complaint {
                 Self { key: key.collect::<Vec<_>>().join("."), message }
             }
             ConfigError::NotFound(key) => Self { key, message: "missing".to_owned() },
-            other => match unknown_field(&other.to_string()) {
-                Some((key, message)) => Self { key, message },
-                None => Self { key: String::new(), message: other.to_string() },
-            },
+            other => {
+                let message = other.to_string();
+                let (key, message) = unknown_field(&message).unwrap_or((String::new(), expected(message)));
+                Self { key, message }
+            }
         }
     }
 }
@@ -99,6 +115,15 @@ impl From<ConfigError> for Complaint {
 fn unknown_field(message: &str) -> Option<(String, String)> {
     let (field, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
     Some((field.to_owned(), format!("unknown key{rest}")))
+}
+
+/// `invalid type: string "5", expected struct ServerSettings` in the words of the other messages.
+fn expected(message: String) -> String {
+    match message.strip_prefix("invalid type: ").and_then(|message| message.rsplit_once(", expected ")) {
+        Some((_, expected)) if expected.starts_with("struct ") => "must be a table".to_owned(),
+        Some((_, expected)) => format!("must be {expected}"),
+        None => message,
+    }
 }
 
 /// Takes the value of a dotted key out of the tree.

@@ -29,7 +29,10 @@ pub(crate) fn any_text(value: &DeValue<'_>) -> Result<String, String> {
 
 /// Text that says something.
 pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
-    any_text(value).ok().filter(|text| !text.trim().is_empty()).ok_or_else(|| must_be("text, not empty", value))
+    any_text(value)
+        .ok()
+        .filter(|text| !text.trim().is_empty())
+        .ok_or_else(|| must_be("text, not empty", value))
 }
 
 /// Whatever `T` reads from text; its error says what would be right, and names the value.
@@ -77,7 +80,10 @@ pub(crate) fn number(value: &DeValue<'_>) -> Result<f64, String> {
         | DeValue::Array(_)
         | DeValue::Table(_) => return Err(must_be("a number", value)),
     };
-    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| must_be("a finite number", value))
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+        .ok_or_else(|| must_be("a finite number", value))
 }
 
 /// 0 or more.

@@ -24,7 +24,10 @@ pub(super) fn experts(file: &Table<'_>) -> Option<Vec<Expert>> {
     });
     if file.count("expert") == 0 && !file.has("expert") {
         // Also what a file looks like while something rewrites it: better the grid of before than an empty one.
-        file.note("", "there is no expert in it: add an [[expert]] with `name`, `task` and [[expert.version]]");
+        file.note(
+            "",
+            "there is no expert in it: add an [[expert]] with `name`, `task` and [[expert.version]]",
+        );
     }
     Some(experts)
 }
@@ -141,7 +144,8 @@ impl FromStr for EndpointSpec {
 fn is_host_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     // Not `parse` alone, which allows a plus sign.
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_port =
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     let is_name = |host: &str| {
         !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))

@@ -103,10 +103,7 @@ fn a_grid_without_experts_is_refused() {
 
 #[test]
 fn broken_syntax_names_the_line() {
-    check(
-        "[[expert]]\nname = \"intent\ntask = 3\n",
-        "grid.toml:2: invalid basic string, expected `\"`",
-    );
+    check("[[expert]]\nname = \"intent\ntask = 3\n", "grid.toml:2: invalid basic string, expected `\"`");
 }
 
 #[test]
@@ -115,8 +112,8 @@ fn names_versions_and_labels_are_unique() {
     check(&twice, "grid.toml:29: expert `intent`: name: is used twice, first in line 2: `intent`");
     check(
         &GOOD.replace("version = 2", "version = 1").replace("canary", "stable"),
-        "grid.toml:17: expert `intent`: version 1: version: is used twice, first in line 8: 1\n\
-         grid.toml:19: expert `intent`: version 1: label: is used twice, first in line 8: `stable`",
+        "grid.toml:16: expert `intent`: version 1: version: is used twice, first in line 8: 1\n\
+         grid.toml:18: expert `intent`: version 1: label: is used twice, first in line 8: `stable`",
     );
 }
 
@@ -131,25 +128,46 @@ fn weights_are_percentages_that_sum_to_a_hundred() {
         &GOOD.replace("97.5", "97.505"),
         "grid.toml:10: expert `intent`: version 1: weight: must be a percentage from 0 to 100 with at most two decimals: 97.505",
     );
-    check(&GOOD.replace("97.5", "nan"), "grid.toml:10: expert `intent`: version 1: weight: must be a finite number: nan");
-    check(&GOOD.replace("97.5", "\"a lot\""), "grid.toml:10: expert `intent`: version 1: weight: must be a number: `a lot`");
-    Grid::parse(&GOOD.replace("97.5", "99.71").replace("2.5", "0.29"), "grid.toml").expect("0.29 is two decimals");
+    check(
+        &GOOD.replace("97.5", "nan"),
+        "grid.toml:10: expert `intent`: version 1: weight: must be a finite number: nan",
+    );
+    check(
+        &GOOD.replace("97.5", "\"a lot\""),
+        "grid.toml:10: expert `intent`: version 1: weight: must be a number: `a lot`",
+    );
+    Grid::parse(&GOOD.replace("97.5", "99.71").replace("2.5", "0.29"), "grid.toml")
+        .expect("0.29 is two decimals");
     Grid::parse(&GOOD.replace("97.5", "100").replace("2.5", "0"), "grid.toml").expect("0 is a weight");
 }
 
 #[test]
 fn endpoints_are_host_and_port() {
-    for endpoint in ["static://a", "static://a:0", "static://a:65536", "static://:1", "static://[::1:7001", "http://a:1", "static://a b:1", "static://a:+1", ""] {
+    for endpoint in [
+        "static://a",
+        "static://a:0",
+        "static://a:65536",
+        "static://:1",
+        "static://[::1:7001",
+        "http://a:1",
+        "static://a b:1",
+        "static://a:+1",
+        "",
+    ] {
         check(
             &with("", &format!("version = 1\nendpoints = [\"{endpoint}\"]")),
-            &format!("grid.toml:7: expert `intent`: version 1: endpoints: must be like `static://127.0.0.1:7001`: `{endpoint}`"),
+            &format!(
+                "grid.toml:7: expert `intent`: version 1: endpoints: must be like `static://127.0.0.1:7001`: `{endpoint}`"
+            ),
         );
     }
     for scheme in ["dns", "k8s"] {
         check(
             &with("", &format!("version = 1\nendpoints = [\"{scheme}://intent:8001\"]")),
-            &format!("grid.toml:7: expert `intent`: version 1: endpoints: `{scheme}://` is not served by this version: \
-                      list the addresses as `static://HOST:PORT`: `{scheme}://intent:8001`"),
+            &format!(
+                "grid.toml:7: expert `intent`: version 1: endpoints: `{scheme}://` is not served by this version: \
+                      list the addresses as `static://HOST:PORT`: `{scheme}://intent:8001`"
+            ),
         );
     }
     check(
@@ -170,9 +188,15 @@ fn endpoints_are_host_and_port() {
 fn other_values_are_checked_too() {
     let version = "version = 1\nendpoints = [\"static://a:1\"]";
     let time = "must be a time above 0 such as \"250ms\" or \"2s\"";
-    check(&with("timeout = \"5 parsecs\"", version), &format!("grid.toml:4: expert `intent`: timeout: {time}: `5 parsecs`"));
+    check(
+        &with("timeout = \"5 parsecs\"", version),
+        &format!("grid.toml:4: expert `intent`: timeout: {time}: `5 parsecs`"),
+    );
     check(&with("timeout = 500", version), &format!("grid.toml:4: expert `intent`: timeout: {time}: 500"));
-    check(&with("timeout = \"0s\"", version), &format!("grid.toml:4: expert `intent`: timeout: {time}: `0s`"));
+    check(
+        &with("timeout = \"0s\"", version),
+        &format!("grid.toml:4: expert `intent`: timeout: {time}: `0s`"),
+    );
     check(
         &with("", &format!("{version}\nmodel-sha256 = \"ABC\"")),
         "grid.toml:8: expert `intent`: version 1: model-sha256: must be a sha256, 64 lower-case hexadecimal digits: `ABC`",

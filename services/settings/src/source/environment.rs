@@ -48,7 +48,8 @@ fn key(path: &str) -> Option<String> {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let mut words = path.split(SEPARATOR).map(|word| is_word(word).then(|| word.to_lowercase().replace('_', "-")));
+    let mut words =
+        path.split(SEPARATOR).map(|word| is_word(word).then(|| word.to_lowercase().replace('_', "-")));
     words.try_fold(String::new(), |key, word| {
         let word = word?;
         Some(if key.is_empty() { word } else { format!("{key}.{word}") })

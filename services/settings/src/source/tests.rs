@@ -1,1 +1,190 @@
+use std::{io::Write, num::NonZeroUsize, time::Duration};
 
+use tempfile::NamedTempFile;
+
+use super::*;
+use crate::{ExpertSettings, LogFormat, RouterSettings};
+
+fn read<T: DeserializeOwned>(file: &str, variables: &[(&str, &str)]) -> Result<T, String> {
+    let mut written = NamedTempFile::new().expect("a temporary file");
+    written.write_all(file.as_bytes()).expect("writable");
+    let variables = variables.iter().map(|&(name, value)| (name.into(), value.into()));
+    layered(Some(written.path()), variables)
+        .map_err(|error| error.to_string().replace(&written.path().display().to_string(), "expert.toml"))
+}
+
+#[track_caller]
+fn refused(file: &str, variables: &[(&str, &str)], expected: &str) {
+    let actual = read::<ExpertSettings>(file, variables).expect_err("wrong");
+    assert_eq!(actual, expected, "\n{actual}");
+}
+
+#[track_caller]
+fn router_refused(file: &str, expected: &str) {
+    let actual = read::<RouterSettings>(file, &[]).expect_err("wrong");
+    assert_eq!(actual, expected, "\n{actual}");
+}
+
+#[test]
+fn without_file_and_environment_there_are_the_defaults() {
+    let expert: ExpertSettings = layered(None, []).expect("defaults");
+    assert_eq!(expert, ExpertSettings::default());
+    let router: RouterSettings = layered(None, []).expect("defaults");
+    assert_eq!(router, RouterSettings::default());
+    assert_eq!(router.classifier.as_deref(), Some(Path::new("router/model/1")));
+}
+
+#[test]
+fn the_environment_overrides_the_file_key_by_key() {
+    let file = "packages = [\"a\"]\n[server]\nlisten = \"127.0.0.1:1\"\nops = \"127.0.0.1:2\"\n[server.drain]\nserve-on = \"1s\"\n\
+                [inference]\nworkers = 2\n[telemetry]\nlog-format = \"json\"\nsample = 1\n";
+    let settings: ExpertSettings = read(
+        file,
+        &[
+            ("NANOGRID__SERVER__LISTEN", "0.0.0.0:8001"),
+            ("NANOGRID__SERVER__DRAIN__HARD_STOP", "1m"),
+            ("NANOGRID__INFERENCE__MAX_BATCH_ROWS", "8"),
+            ("NANOGRID__PACKAGES", "b,c"),
+            ("NANOGRID__TELEMETRY__SAMPLE", "0.5"),
+            ("NANOGRID_CACHE", "not a setting"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .expect("good");
+    assert_eq!(settings.server.listen.to_string(), "0.0.0.0:8001");
+    assert_eq!(settings.server.ops.to_string(), "127.0.0.1:2");
+    assert_eq!(settings.server.drain.serve_on, Duration::from_secs(1));
+    assert_eq!(settings.server.drain.hard_stop, Duration::from_secs(60));
+    assert_eq!(settings.inference.workers, NonZeroUsize::new(2).expect("2"));
+    assert_eq!(settings.inference.max_batch_rows, NonZeroUsize::new(8).expect("8"));
+    assert_eq!(settings.packages, [PathBuf::from("b"), PathBuf::from("c")]);
+    assert_eq!(settings.telemetry.sample, 0.5);
+    assert_eq!(settings.telemetry.log_format, LogFormat::Json);
+}
+
+#[test]
+fn empty_variables_switch_off_what_is_optional() {
+    let settings: ExpertSettings = read(
+        "[telemetry]\notlp-endpoint = \"http://127.0.0.1:4317\"\n",
+        &[("NANOGRID__TELEMETRY__OTLP_ENDPOINT", ""), ("NANOGRID__PACKAGES", "")],
+    )
+    .expect("good");
+    assert_eq!(settings.telemetry.otlp_endpoint, None);
+    assert_eq!(settings.packages, [] as [PathBuf; 0]);
+    let mut file = NamedTempFile::new().expect("a temporary file");
+    file.write_all(b"[classifier]\npackage = \"\"\n").expect("writable");
+    assert_eq!(layered::<RouterSettings>(Some(file.path()), []).expect("good").classifier, None);
+}
+
+#[test]
+fn a_wrong_value_names_place_key_and_value() {
+    refused(
+        "[server]\n\nlisten = \"localhost\"\n",
+        &[],
+        "expert.toml:3: server.listen: invalid socket address syntax: `localhost`",
+    );
+    refused(
+        "",
+        &[("NANOGRID__SERVER__LISTEN", "localhost")],
+        "environment variable NANOGRID__SERVER__LISTEN: server.listen: invalid socket address syntax: `localhost`",
+    );
+    refused(
+        "[server]\nmax-message = \"big\"\n",
+        &[],
+        "expert.toml:2: server.max-message: must be an integer: `big`",
+    );
+    refused(
+        "[server]\nmax-message = 1.5\n",
+        &[],
+        "expert.toml:2: server.max-message: must be an integer: `1.5`",
+    );
+    refused(
+        "[server]\nmax-message = -1\n",
+        &[],
+        "expert.toml:2: server.max-message: must be an integer: `-1`",
+    );
+    refused(
+        "[telemetry]\nsample = 1.5\n",
+        &[],
+        "expert.toml:2: telemetry.sample: must be between 0 and 1: `1.5`",
+    );
+    refused(
+        "[telemetry]\notlp-endpoint = \"127.0.0.1:4317\"\n",
+        &[],
+        "expert.toml:2: telemetry.otlp-endpoint: must begin with `http://` or `https://`: `127.0.0.1:4317`",
+    );
+    refused(
+        "[telemetry]\nlog-format = \"xml\"\n",
+        &[],
+        "expert.toml:2: telemetry.log-format: must be `text` or `json`: `xml`",
+    );
+    refused("server = 5\n", &[], "expert.toml:1: server: must be a table: `5`");
+    refused("packages = [[1]]\n", &[], "expert.toml:1: packages: must be a list of paths");
+}
+
+#[test]
+fn unknown_keys_are_refused_in_file_and_environment() {
+    let known = "expected one of `listen`, `ops`, `max-message`, `drain`";
+    refused(
+        "[server]\nlisen = \"127.0.0.1:1\"\n",
+        &[],
+        &format!("expert.toml:2: server.lisen: unknown key, {known}: `127.0.0.1:1`"),
+    );
+    refused(
+        "",
+        &[("NANOGRID__SERVER__LISEN", "x")],
+        &format!("environment variable NANOGRID__SERVER__LISEN: server.lisen: unknown key, {known}: `x`"),
+    );
+    refused(
+        "[sever]\nlisten = \"127.0.0.1:1\"\n",
+        &[],
+        "expert.toml:2: sever: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`",
+    );
+    refused(
+        "",
+        &[("NANOGRID__PACKAGES[999999999]", "x"), ("NANOGRID__A.B", "x"), ("NANOGRID__SERVER__", "x")],
+        "environment variable NANOGRID__A.B: unknown key, expected NANOGRID__SECTION__KEY\n\
+         environment variable NANOGRID__PACKAGES[999999999]: unknown key, expected NANOGRID__SECTION__KEY\n\
+         environment variable NANOGRID__SERVER__: unknown key, expected NANOGRID__SECTION__KEY",
+    );
+    refused("\"packages[999999999]\" = 1\n", &[], "expert.toml:1: `packages[999999999]`: unknown key");
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    refused(
+        "colour = \"red\"\n[server]\nlisten = \"a\"\n\n\n\n\n\n\n\n\n\nops = \"b\"\n",
+        &[("NANOGRID__INFERENCE__WORKERS", "0")],
+        "expert.toml:1: colour: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`: `red`\n\
+         expert.toml:3: server.listen: invalid socket address syntax: `a`\n\
+         expert.toml:13: server.ops: invalid socket address syntax: `b`\n\
+         environment variable NANOGRID__INFERENCE__WORKERS: inference.workers: must be at least 1: `0`",
+    );
+}
+
+#[test]
+fn limits_of_the_router_hold_together() {
+    router_refused(
+        "[request]\ndefault-deadline = \"20s\"\n",
+        "expert.toml:2: request: `default-deadline` must not be above `max-deadline`, 10s: 20s",
+    );
+    router_refused(
+        "[request]\nmax-experts = 0\n",
+        "expert.toml:2: request.max-experts: must be at least 1: `0`",
+    );
+    router_refused(
+        "[grid]\nreload-every = \"0s\"\n",
+        "expert.toml:2: grid.reload-every: must be a time above 0 such as \"250ms\" or \"2s\": `0s`",
+    );
+    router_refused(
+        "[grid]\nreload-every = 5\n",
+        "expert.toml:2: grid.reload-every: must be a time above 0 such as \"250ms\" or \"2s\": `5`",
+    );
+}
+
+#[test]
+fn a_missing_or_broken_file_is_named() {
+    let error = layered::<ExpertSettings>(Some(Path::new("/nowhere/expert.toml")), []).expect_err("missing");
+    assert!(error.to_string().starts_with("/nowhere/expert.toml: cannot be read: "), "{error}");
+    refused("[server\n", &[], "expert.toml:1: unclosed table, expected `]`");
+}
