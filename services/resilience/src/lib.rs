@@ -1,0 +1,6 @@
+//! Backoff, deadlines (later breakers, budgets, picker): values on tokio's clock that know no gRPC.
+
+mod backoff;
+pub mod deadline;
+
+pub use backoff::Backoff;

@@ -1,0 +1,5 @@
+//! Which version of an expert a request sees: pure.
+
+mod split;
+
+pub use split::{ALL, Split, WrongSum};
