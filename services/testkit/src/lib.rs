@@ -1,5 +1,6 @@
 //! Development only: scripted experts, a whole grid in one process, tiny ONNX graphs.
 
+pub mod expert;
 pub mod graphs;
 pub mod packages;
 

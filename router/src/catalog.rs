@@ -1,0 +1,206 @@
+//! The grid as this router knows it now. A request takes one look and keeps what it saw, so that a reload half-way
+//! through changes nothing for it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arc_swap::{ArcSwap, Guard};
+use nanogrid_rollout::Split;
+use nanogrid_settings::{ExpertName, Task, VersionLabel, grid};
+use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics};
+
+use crate::{
+    endpoint::{Endpoint, Identity, Registry},
+    error::Error,
+    request::VersionChoice,
+};
+
+/// The grid in use, replaced whole.
+#[derive(Debug)]
+pub struct Catalog {
+    current: ArcSwap<Grid>,
+    registry: Registry,
+    metrics: RouterMetrics,
+}
+
+/// One state of the grid.
+#[derive(Debug, Default)]
+pub struct Grid {
+    /// Counts the states accepted since the start; the first is 1.
+    pub generation: u64,
+    /// Of the grid file.
+    pub sha256: String,
+    experts: BTreeMap<ExpertName, Arc<Expert>>,
+}
+
+/// One skill of the grid.
+#[derive(Debug)]
+pub struct Expert {
+    /// Unique in the grid.
+    pub name: ExpertName,
+    /// Decides what it takes and how its answers are read.
+    pub task: Task,
+    /// One line for tables.
+    pub title: String,
+    /// Limit of one call.
+    pub timeout: Option<Duration>,
+    /// Never empty.
+    pub versions: Vec<Version>,
+    /// Among `versions`, by weight.
+    pub split: Split,
+}
+
+/// One model behind an expert's name.
+#[derive(Debug)]
+pub struct Version {
+    /// At least 1.
+    pub number: u32,
+    /// Share of the calls in basis points.
+    pub weight: u32,
+    /// Its role.
+    pub label: Option<VersionLabel>,
+    /// Counts the calls.
+    pub calls: CallMetrics,
+    /// Where it answers, whatever state they are in.
+    pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+impl Catalog {
+    /// An empty grid, generation 0.
+    pub fn new(metrics: RouterMetrics) -> Self {
+        Self { current: ArcSwap::default(), registry: Registry::new(metrics.clone()), metrics }
+    }
+
+    /// The grid at this moment.
+    pub fn now(&self) -> Guard<Arc<Grid>> {
+        self.current.load()
+    }
+
+    /// Puts a checked grid file in place of the one in use. Endpoints in both keep their connections.
+    ///
+    /// One caller at a time: [`crate::discovery::Discovery`] sees to it.
+    pub fn replace(&self, settings: &grid::Grid) -> Arc<Grid> {
+        let experts = settings.experts.iter().map(|expert| {
+            let expert = self.expert(expert);
+            (expert.name.clone(), Arc::new(expert))
+        });
+        let grid = Arc::new(Grid {
+            generation: self.now().generation + 1,
+            sha256: settings.sha256.clone(),
+            experts: experts.collect(),
+        });
+        self.current.store(grid.clone());
+        self.metrics.grid_accepted(grid.generation);
+        // After the swap: no new request can pick what is let go here.
+        self.registry.keep(grid.endpoints());
+        grid
+    }
+
+    fn expert(&self, settings: &grid::Expert) -> Expert {
+        let weights = settings.versions.iter().map(|version| version.weight.0);
+        let version = |version: &grid::Version| {
+            let endpoint = |spec: &grid::EndpointSpec| {
+                let grid::EndpointSpec::Static { host_port } = spec;
+                self.registry.get(Identity {
+                    address: host_port.as_str().into(),
+                    expert: settings.name.clone(),
+                    version: version.version,
+                    task: settings.task,
+                    model_sha256: version.model_sha256.clone(),
+                })
+            };
+            Version {
+                number: version.version,
+                weight: version.weight.0,
+                calls: self.metrics.calls(settings.name.as_str(), &version.version.to_string()),
+                label: version.label,
+                endpoints: version.endpoints.iter().map(endpoint).collect(),
+            }
+        };
+        Expert {
+            name: settings.name.clone(),
+            task: settings.task,
+            title: settings.title.clone(),
+            timeout: settings.timeout,
+            versions: settings.versions.iter().map(version).collect(),
+            split: Split::try_new(settings.name.as_str(), weights).expect("the grid file's weights were checked"),
+        }
+    }
+}
+
+impl Grid {
+    /// A grid without a file, for tests of what only reads it.
+    #[cfg(test)]
+    pub fn of(experts: impl IntoIterator<Item = Expert>) -> Self {
+        let experts = experts.into_iter().map(|expert| (expert.name.clone(), Arc::new(expert)));
+        Self { generation: 1, sha256: String::new(), experts: experts.collect() }
+    }
+
+    /// By name, if it is there.
+    pub fn get(&self, name: &str) -> Option<&Arc<Expert>> {
+        self.experts.get(name)
+    }
+
+    /// By name, or the error that lists the names.
+    pub fn expert(&self, name: &str) -> Result<&Arc<Expert>, Error> {
+        self.get(name).ok_or_else(|| Error::UnknownExpert {
+            name: name.to_owned(),
+            known: self.experts.keys().cloned().collect(),
+        })
+    }
+
+    /// Sorted by name.
+    pub fn experts(&self) -> impl Iterator<Item = &Arc<Expert>> {
+        self.experts.values()
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.experts().flat_map(|expert| expert.endpoints())
+    }
+}
+
+impl Expert {
+    /// The version that `choice` names, by its place in `versions`.
+    pub fn version(&self, choice: VersionChoice) -> Result<usize, Error> {
+        let is_it = |version: &Version| match choice {
+            VersionChoice::Number(number) => version.number == number,
+            VersionChoice::Label(label) => version.label == Some(label),
+        };
+        self.versions.iter().position(is_it).ok_or_else(|| Error::UnknownVersion {
+            expert: self.name.clone(),
+            version: choice,
+            known: self.versions.iter().map(|version| version.number).collect(),
+        })
+    }
+
+    /// The one that most requests see, by its place in `versions`.
+    pub fn main_version(&self) -> usize {
+        let by_weight = self.versions.iter().enumerate().max_by_key(|(_, version)| version.weight);
+        by_weight.map_or(0, |(idx, _)| idx)
+    }
+
+    /// Of every version.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.versions.iter().flat_map(|version| &version.endpoints)
+    }
+
+    /// Can a call be sent to it now?
+    pub fn is_ready(&self) -> bool {
+        self.versions.iter().any(Version::is_ready)
+    }
+}
+
+impl Version {
+    /// Can a call be sent to it now?
+    pub fn is_ready(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.is_ready())
+    }
+
+    /// What each of its endpoints lacks.
+    pub fn why_not_ready(&self) -> String {
+        let reasons = self.endpoints.iter().map(|endpoint| {
+            let state = endpoint.state();
+            format!("{} is {}: {}", endpoint.identity.address, state.kind().as_str(), state.reason())
+        });
+        reasons.collect::<Vec<_>>().join("; ")
+    }
+}

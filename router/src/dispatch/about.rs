@@ -1,0 +1,46 @@
+//! Questions about a model instead of to it: descriptions and statistics. No part of any request's time.
+
+use std::{sync::Arc, time::Duration};
+
+use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use tokio::time::timeout;
+use tonic::{Response, Status, transport::Channel};
+
+use super::call::pick;
+use crate::{catalog::Version, endpoint::Endpoint, error::CallError};
+
+/// Asks any endpoint of `version`.
+pub async fn ask_about<T>(
+    version: &Version,
+    limit: Duration,
+    ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
+) -> Result<T, CallError> {
+    let (endpoint, channel) = pick(version, None).ok_or_else(|| CallError::nobody(version))?;
+    ask_over(&endpoint, channel, limit, ask).await
+}
+
+/// Asks this endpoint and no other.
+pub async fn ask_endpoint<T>(
+    endpoint: &Arc<Endpoint>,
+    limit: Duration,
+    ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
+) -> Result<T, CallError> {
+    let channel = endpoint.channel().ok_or_else(|| CallError::NoEndpoint {
+        version: endpoint.identity.version,
+        reason: endpoint.state().reason().to_owned(),
+    })?;
+    ask_over(endpoint, channel, limit, ask).await
+}
+
+async fn ask_over<T>(
+    endpoint: &Arc<Endpoint>,
+    channel: Channel,
+    limit: Duration,
+    ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
+) -> Result<T, CallError> {
+    match timeout(limit, ask(GrpcInferenceServiceClient::new(channel))).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(CallError::of(status, &endpoint.identity.address, limit, false)),
+        Err(_elapsed) => Err(CallError::TimedOut { limit }),
+    }
+}

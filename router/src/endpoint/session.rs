@@ -1,0 +1,77 @@
+//! The task behind an endpoint: one connection after another, for as long as the endpoint is in the grid.
+
+use std::{sync::Arc, time::Duration};
+
+use nanogrid_resilience::Backoff;
+use tokio::time::sleep;
+use tonic::transport::Channel;
+
+use super::{
+    Endpoint, State,
+    probe::{self, Ended},
+};
+
+/// A restarted expert is in use again within about this.
+const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+const FASTEST_RETRY: Duration = Duration::from_millis(25);
+/// Memory moves slowly, and a list of experts should not be older than a person would notice.
+const REFRESH: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(endpoint: Arc<Endpoint>) {
+    let backoff = Backoff::new(FASTEST_RETRY, SLOWEST_RETRY);
+    let mut failures = 0;
+    loop {
+        let ended = match connect(&endpoint).await {
+            Ok(channel) => {
+                failures = 0;
+                session(&endpoint, &channel).await
+            }
+            Err(ended) => ended,
+        };
+        endpoint.set_state(match ended {
+            Ended::Lost(reason) => State::Connecting { reason },
+            Ended::Refused(reason) => State::Refused { reason },
+        });
+        sleep(backoff.delay(failures)).await;
+        failures += 1;
+    }
+}
+
+/// A connection to what the grid file says it is.
+async fn connect(endpoint: &Endpoint) -> Result<Channel, Ended> {
+    let uri = format!("http://{}", endpoint.identity.address);
+    let transport = nanogrid_serving::endpoint(&uri).map_err(|error| Ended::Refused(error.to_string()))?;
+    let channel = transport.connect().await.map_err(|error| Ended::Lost(probe::innermost(&error)))?;
+    let facts = probe::identify(&channel, &endpoint.identity).await?;
+    endpoint.set_facts(facts);
+    Ok(channel)
+}
+
+/// What happens on one connection until it ends.
+async fn session(endpoint: &Endpoint, channel: &Channel) -> Ended {
+    let health = probe::follow_health(channel, &endpoint.identity, |serves| {
+        endpoint.set_state(if serves {
+            State::Ready { channel: channel.clone() }
+        } else {
+            let reason = "it says that it does not serve (loading, or draining)".to_owned();
+            State::NotServing { reason }
+        });
+    });
+    tokio::select! {
+        ended = health => ended,
+        ended = refresh(endpoint, channel) => ended,
+    }
+}
+
+/// Keeps what the endpoint tells of itself fresh, and notices when it becomes something else.
+async fn refresh(endpoint: &Endpoint, channel: &Channel) -> Ended {
+    loop {
+        sleep(REFRESH).await;
+        match probe::identify(channel, &endpoint.identity).await {
+            Ok(facts) => endpoint.set_facts(facts),
+            Err(Ended::Refused(reason)) => return Ended::Refused(reason),
+            // Slow to answer is not gone: the connection's own keepalive decides that.
+            Err(Ended::Lost(_)) => {}
+        }
+    }
+}

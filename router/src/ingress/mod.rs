@@ -1,0 +1,31 @@
+//! Where clients come in: two services on one port, and what they share. Each calls the stages in order and does
+//! nothing else.
+
+pub mod grid;
+pub mod oip;
+mod wire;
+
+pub(crate) use wire::Limits;
+
+use tonic::{
+    Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
+
+use crate::error::Error;
+
+/// Messages of one stream that are worked on at the same time; more wait in the client's flow control.
+const STREAM_WIDTH: usize = 64;
+
+/// Names and numbers of our own are always ASCII.
+fn tell(metadata: &mut MetadataMap, key: &'static str, value: &str) {
+    if let Ok(value) = AsciiMetadataValue::try_from(value) {
+        metadata.insert(key, value);
+    }
+}
+
+/// A status as a message, for streams that stay open.
+fn as_message(error: Error) -> nanogrid_proto::v1::Error {
+    let status = Status::from(error);
+    nanogrid_proto::v1::Error { code: status.code() as i32, message: status.message().to_owned() }
+}

@@ -1,0 +1,247 @@
+//! Decides which experts to ask, in which version, for how long. Pure: no I/O and no clock, so that every rule here is a
+//! row of a table in the tests. Time left arrives as an argument.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use nanogrid_resilience::deadline;
+use nanogrid_settings::ExpertName;
+use nanogrid_telemetry::metrics::{DecidedBy, Verdict};
+
+use crate::{
+    catalog::{Expert, Grid, Version},
+    classify::Scores,
+    error::Error,
+    request::{Kind, Request, Split, SplitKey},
+};
+
+/// Whom to ask, and why.
+#[derive(Debug)]
+pub struct Plan {
+    /// For the client to read.
+    pub decision: Decision,
+    /// One for every chosen candidate, in the same order.
+    pub calls: Vec<Call>,
+}
+
+/// One expert to be asked.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who.
+    pub expert: Arc<Expert>,
+    /// Which of its versions, by its place in `expert.versions`.
+    pub version_idx: usize,
+    /// Time for the whole call, tries and all.
+    pub limit: Duration,
+}
+
+/// Why these experts and no others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What was made of the request.
+    pub verdict: Verdict,
+    /// Who decided.
+    pub decided_by: DecidedBy,
+    /// Every expert considered, best first.
+    pub candidates: Vec<Candidate>,
+    /// One sentence for people.
+    pub why: String,
+    /// Of the classifier, where it decided.
+    pub classifier_version: Option<u32>,
+}
+
+/// An expert that was considered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub expert: ExpertName,
+    /// Between 0 and 1.
+    pub confidence: f32,
+    /// Why it is asked or not.
+    pub why: Why,
+}
+
+/// Why an expert is asked or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// Asked: the client said so.
+    Named,
+    /// Asked: it takes this kind of payload, and the classifier reads text only.
+    TakesKind(Kind),
+    /// Asked: as confident as it needs to be.
+    Confident {
+        /// From where on an expert is asked.
+        threshold: f32,
+    },
+    /// Not asked: not confident enough.
+    Unsure {
+        /// From where on an expert is asked.
+        threshold: f32,
+    },
+    /// Not asked: enough better ones are.
+    Crowded {
+        /// How many are asked at most.
+        max_experts: usize,
+    },
+}
+
+impl Call {
+    /// The version asked.
+    pub fn version(&self) -> &Version {
+        &self.expert.versions[self.version_idx]
+    }
+}
+
+impl Why {
+    /// Is the expert asked?
+    pub fn is_chosen(self) -> bool {
+        match self {
+            Self::Named | Self::TakesKind(_) | Self::Confident { .. } => true,
+            Self::Unsure { .. } | Self::Crowded { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("the request names it"),
+            Self::TakesKind(kind) => write!(f, "it takes {kind}"),
+            Self::Confident { threshold } => write!(f, "the classifier is at least {threshold:.2} sure"),
+            Self::Unsure { threshold } => write!(f, "the classifier is less than {threshold:.2} sure"),
+            Self::Crowded { max_experts } => write!(f, "at most {max_experts} are asked, and others suit better"),
+        }
+    }
+}
+
+/// Plans a request. `default_max` experts are asked at most when the request does not say.
+pub fn make(
+    request: &Request,
+    scores: &Scores,
+    grid: &Grid,
+    default_max: usize,
+    time_left: Duration,
+) -> Result<Plan, Error> {
+    let decision = decide(request, scores, grid, default_max)?;
+    let chosen = decision.candidates.iter().filter(|candidate| candidate.why.is_chosen());
+    let calls = chosen
+        .map(|candidate| call(&request.split, grid.expert(candidate.expert.as_str())?, time_left))
+        .collect::<Result<_, Error>>()?;
+    Ok(Plan { decision, calls })
+}
+
+/// One call within what is left of the request's time.
+pub fn call(split: &Split, expert: &Arc<Expert>, time_left: Duration) -> Result<Call, Error> {
+    let limit = deadline::for_call(time_left).ok_or(Error::Expired)?;
+    let limit = expert.timeout.map_or(limit, |timeout| timeout.min(limit));
+    Ok(Call { expert: expert.clone(), version_idx: version(split, expert)?, limit })
+}
+
+/// The client's choice, or by weight: equal keys see equal versions.
+fn version(split: &Split, expert: &Expert) -> Result<usize, Error> {
+    if let Some(choice) = split.version {
+        return expert.version(choice);
+    }
+    Ok(match &split.key {
+        SplitKey::Sticky(key) => expert.split.pick(key.as_bytes()),
+        SplitKey::Random(key) => expert.split.pick(&key.to_le_bytes()),
+    })
+}
+
+fn decide(request: &Request, scores: &Scores, grid: &Grid, default_max: usize) -> Result<Decision, Error> {
+    let max_experts = request.max_experts.map(usize::from);
+    match scores {
+        Scores::Named => named(request, grid, max_experts.unwrap_or(usize::MAX)),
+        Scores::Modality => Ok(by_kind(request.payload.kind(), grid, max_experts.unwrap_or(default_max))),
+        Scores::Ranked { version, threshold, labels, scores } => {
+            let threshold = request.min_confidence.unwrap_or(*threshold);
+            let scores = labels.iter().zip(scores.iter().copied());
+            let candidates = ranked(scores, grid, threshold, max_experts.unwrap_or(default_max));
+            Ok(decision(DecidedBy::Classifier, candidates, Some(*version), || {
+                format!("the classifier is not {threshold:.2} sure of any expert")
+            }))
+        }
+        Scores::Unavailable { why } => Ok(Decision {
+            verdict: Verdict::Unavailable,
+            decided_by: DecidedBy::Classifier,
+            candidates: Vec::new(),
+            why: format!("{why}; name the experts to ask, that works without it"),
+            classifier_version: None,
+        }),
+    }
+}
+
+fn named(request: &Request, grid: &Grid, max_experts: usize) -> Result<Decision, Error> {
+    let kind = request.payload.kind();
+    let mut candidates = Vec::with_capacity(request.experts.len());
+    for (idx, name) in request.experts.iter().enumerate() {
+        let expert = grid.expert(name)?;
+        match Kind::of(expert.task) {
+            Some(takes) if takes == kind => {}
+            Some(takes) => {
+                let reason = format!("names `{name}`, which takes {takes}, and the payload is {kind}");
+                return Err(Error::invalid("experts", reason));
+            }
+            None => {
+                let reason = format!("names `{name}`, which takes tensors: ask it over the Open Inference Protocol");
+                return Err(Error::invalid("experts", reason));
+            }
+        }
+        let why = if idx < max_experts { Why::Named } else { Why::Crowded { max_experts } };
+        candidates.push(Candidate { expert: expert.name.clone(), confidence: 1.0, why });
+    }
+    Ok(decision(DecidedBy::Client, candidates, None, String::new))
+}
+
+fn by_kind(kind: Kind, grid: &Grid, max_experts: usize) -> Decision {
+    let suited = grid.experts().filter(|expert| Kind::of(expert.task) == Some(kind));
+    let candidates = suited.enumerate().map(|(idx, expert)| Candidate {
+        expert: expert.name.clone(),
+        confidence: 1.0,
+        why: if idx < max_experts { Why::TakesKind(kind) } else { Why::Crowded { max_experts } },
+    });
+    decision(DecidedBy::Modality, candidates.collect(), None, || format!("no expert of this grid takes {kind}"))
+}
+
+/// Labels that are no experts of this grid, or experts that take no text, are nobody to ask.
+fn ranked<'a>(
+    scores: impl Iterator<Item = (&'a String, f32)>,
+    grid: &Grid,
+    threshold: f32,
+    max_experts: usize,
+) -> Vec<Candidate> {
+    let known = scores.filter_map(|(label, score)| {
+        let expert = grid.get(label)?;
+        (Kind::of(expert.task) == Some(Kind::Text)).then(|| (expert.name.clone(), score))
+    });
+    let mut known: Vec<_> = known.collect();
+    known.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+    let candidates = known.into_iter().enumerate().map(|(idx, (expert, confidence))| {
+        let why = if confidence < threshold {
+            Why::Unsure { threshold }
+        } else if idx >= max_experts {
+            Why::Crowded { max_experts }
+        } else {
+            Why::Confident { threshold }
+        };
+        Candidate { expert, confidence, why }
+    });
+    candidates.collect()
+}
+
+fn decision(
+    decided_by: DecidedBy,
+    candidates: Vec<Candidate>,
+    classifier_version: Option<u32>,
+    why_nobody: impl FnOnce() -> String,
+) -> Decision {
+    let mut chosen = candidates.iter().filter(|candidate| candidate.why.is_chosen());
+    let (verdict, why) = match (chosen.next(), chosen.count()) {
+        (None, _) => (Verdict::Abstain, why_nobody()),
+        (Some(only), 0) => (Verdict::Single, format!("`{}` is asked: {}", only.expert, only.why)),
+        (Some(best), more) => {
+            let why = format!("`{}` and {more} more are asked: {}", best.expert, best.why);
+            (Verdict::FanOut, why)
+        }
+    };
+    Decision { verdict, decided_by, candidates, why, classifier_version }
+}

@@ -1,0 +1,129 @@
+//! The router as a process part: made from settings, bound, served until told to stop. `main` and the tests start it the
+//! same way.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use nanogrid_proto::{
+    inference::grpc_inference_service_server::GrpcInferenceServiceServer,
+    v1::{control_server::ControlServer, grid_server::GridServer},
+};
+use nanogrid_serving::{Drain, Options, Server, Services};
+use nanogrid_settings::RouterSettings;
+use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
+use tonic::codec::CompressionEncoding::{Deflate, Gzip};
+
+use crate::{
+    Router,
+    catalog::Catalog,
+    classify::Classifier,
+    control::ControlService,
+    discovery::Discovery,
+    dispatch::Dispatch,
+    ingress::{Limits, grid::GridService, oip::OipService},
+};
+
+/// A router that is bound and has its grid, not serving yet.
+#[derive(Debug)]
+pub struct RouterServer {
+    server: Server,
+    router: Arc<Router>,
+    discovery: Arc<Discovery>,
+    registry: Registry,
+    max_message: usize,
+    reload_every: Duration,
+}
+
+/// Why a router cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The grid file is missing or wrong.
+    #[error("{0}")]
+    Grid(#[from] nanogrid_settings::Error),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Serving(#[from] nanogrid_serving::Error),
+}
+
+impl RouterServer {
+    /// Reads the grid, loads the classifier, binds both ports. Experts need not be there yet.
+    pub async fn bind(settings: &RouterSettings) -> Result<Self, StartError> {
+        let registry = Registry::new();
+        let metrics = RouterMetrics::new(&registry);
+        let classifier = Arc::new(Classifier::load(
+            settings.classifier.as_deref(),
+            settings.onnxruntime.as_deref(),
+            settings.classify_limit,
+            metrics.clone(),
+        ));
+        let catalog = Arc::new(Catalog::new(metrics.clone()));
+        let discovery = Discovery::start(
+            settings.grid_file.clone(),
+            catalog.clone(),
+            classifier.clone(),
+            metrics.clone(),
+        )?;
+        let max_message = settings.server.max_message;
+        let server = Server::bind(Options {
+            listen: settings.server.listen,
+            ops: settings.server.ops,
+            max_message,
+            drain: Drain {
+                serve_on: settings.server.drain.serve_on,
+                hard_stop: settings.server.drain.hard_stop,
+            },
+        })
+        .await?;
+        let router = Router {
+            catalog,
+            classifier,
+            dispatch: Dispatch { max_message },
+            limits: Limits::from(settings),
+            max_experts: settings.max_experts,
+            metrics,
+            in_flight: 0.into(),
+        };
+        Ok(Self {
+            server,
+            router: Arc::new(router),
+            discovery: Arc::new(discovery),
+            registry,
+            max_message,
+            reload_every: settings.reload_every,
+        })
+    }
+
+    /// Where gRPC listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Where the ops side listens.
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.server.ops_addr()
+    }
+
+    /// Serves until `shutdown` resolves and the drain is over.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), nanogrid_serving::Error> {
+        let Self { server, router, discovery, registry, max_message, reload_every } = self;
+        let grid = GridServer::new(GridService::new(router.clone()))
+            .max_decoding_message_size(max_message)
+            .max_encoding_message_size(max_message)
+            .accept_compressed(Gzip)
+            .accept_compressed(Deflate)
+            .send_compressed(Gzip)
+            .send_compressed(Deflate);
+        let oip = GrpcInferenceServiceServer::new(OipService::new(router.clone()))
+            .max_decoding_message_size(max_message)
+            .max_encoding_message_size(max_message)
+            .accept_compressed(Gzip)
+            .accept_compressed(Deflate)
+            .send_compressed(Gzip)
+            .send_compressed(Deflate);
+        let control = ControlServer::new(ControlService::new(router, discovery.clone()));
+        let ops = Services::new().with(control).into_router();
+        tokio::select! {
+            served = server.serve(Services::new().with(grid).with(oip), Some(ops), registry, shutdown) => served,
+            () = discovery.follow(reload_every) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Scripted experts: real servers on real ports that answer whatever a test wants, and remember what they were asked.
+//!
+//! Each runs on a runtime of its own, so that [`ScriptedExpert::kill`] is as sudden as `kill -9`: every socket closes, nobody
+//! says goodbye.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use nanogrid_proto::{
+    inference::{ModelInferRequest, ModelInferResponse},
+    tensor::{Data, Tensor},
+    v1::PackageInfo,
+};
+use tokio::{runtime::Runtime, sync::watch};
+use tonic::{Status, metadata::MetadataMap};
+
+mod service;
+
+/// An expert that does as it is told.
+#[derive(Debug)]
+pub struct ScriptedExpert {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+/// What a scripted expert says it is.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Served by the process, in its own words.
+    pub packages: Vec<PackageInfo>,
+    /// Answers `ExpertInfo`; other people's servers do not.
+    pub has_info: bool,
+    /// Answers gRPC health; some servers do not.
+    pub has_health: bool,
+}
+
+/// How a scripted expert answers a call.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Waits this long first.
+    pub delay: Duration,
+    /// Then does this.
+    pub reply: Reply,
+}
+
+/// What a scripted expert gives back.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// These outputs, and these stage times as parameters (name, microseconds).
+    Tensors(Vec<Tensor>),
+    /// This message as it is.
+    Message(Box<ModelInferResponse>),
+    /// An error.
+    Status(Status),
+    /// Nothing, ever.
+    Hang,
+}
+
+/// A call as the expert saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The message.
+    pub message: ModelInferRequest,
+    /// Its metadata.
+    pub metadata: MetadataMap,
+}
+
+#[derive(Debug)]
+struct Shared {
+    profile: Mutex<Profile>,
+    behaviour: Mutex<Behaviour>,
+    seen: Mutex<Vec<Seen>>,
+    serving: watch::Sender<bool>,
+    n_answered: AtomicUsize,
+    n_dropped: AtomicUsize,
+}
+
+impl Profile {
+    /// One version of one expert, in nanogrid's own way.
+    pub fn of(name: &str, version: u32, task: &str) -> Self {
+        let package = PackageInfo {
+            name: name.to_owned(),
+            version: version.to_string(),
+            task: task.to_owned(),
+            model_sha256: digest(name, version),
+            ready: true,
+            ..PackageInfo::default()
+        };
+        Self { packages: vec![package], has_info: true, has_health: true }
+    }
+}
+
+/// The digest that [`Profile::of`] gives a model: 64 hex digits that mean nothing.
+pub fn digest(name: &str, version: u32) -> String {
+    let word = name.bytes().fold(u64::from(version), |word, byte| word.wrapping_mul(31) + u64::from(byte));
+    format!("{word:064x}")
+}
+
+impl Behaviour {
+    /// Labels with scores for one row, best first.
+    pub fn labels(labels: &[(&str, f32)]) -> Self {
+        let names = labels.iter().map(|(label, _)| Bytes::copy_from_slice(label.as_bytes())).collect();
+        let scores = labels.iter().map(|(_, score)| *score).collect();
+        Self::tensors(vec![
+            Tensor { name: "label".to_owned(), shape: vec![1, labels.len()], data: Data::Bytes(names) },
+            Tensor { name: "score".to_owned(), shape: vec![1, labels.len()], data: Data::F32(scores) },
+        ])
+    }
+
+    /// These outputs.
+    pub fn tensors(outputs: Vec<Tensor>) -> Self {
+        Reply::Tensors(outputs).into()
+    }
+
+    /// This error.
+    pub fn fails(status: Status) -> Self {
+        Reply::Status(status).into()
+    }
+
+    /// No answer, ever.
+    pub fn hangs() -> Self {
+        Reply::Hang.into()
+    }
+
+    /// The same, so much later.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+}
+
+impl From<Reply> for Behaviour {
+    fn from(reply: Reply) -> Self {
+        Self { delay: Duration::ZERO, reply }
+    }
+}
+
+impl ScriptedExpert {
+    /// Serves on a free port of this machine.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn start(profile: Profile, behaviour: Behaviour) -> Self {
+        let shared = Arc::new(Shared {
+            profile: Mutex::new(profile),
+            behaviour: Mutex::new(behaviour),
+            seen: Mutex::default(),
+            serving: watch::Sender::new(true),
+            n_answered: AtomicUsize::new(0),
+            n_dropped: AtomicUsize::new(0),
+        });
+        let (address, runtime) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &shared);
+        Self { address, shared, runtime: Some(runtime) }
+    }
+
+    /// `host:port`; the same after a restart.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// From the next call on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// From the next connection on.
+    pub fn be(&self, profile: Profile) {
+        *lock(&self.shared.profile) = profile;
+    }
+
+    /// What its health says, to those who watch as well.
+    pub fn set_serving(&self, serving: bool) {
+        self.shared.serving.send_replace(serving);
+    }
+
+    /// Closes every socket at once.
+    pub fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Serves again, on the same port. The system may take a moment to free it.
+    ///
+    /// # Panics
+    /// When the port stays taken.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.runtime = Some(listen(self.address, &self.shared).1);
+    }
+
+    /// Every call so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.seen).clone()
+    }
+
+    /// Calls so far.
+    pub fn n_calls(&self) -> usize {
+        lock(&self.shared.seen).len()
+    }
+
+    /// Calls that got an answer.
+    pub fn n_answered(&self) -> usize {
+        self.shared.n_answered.load(Ordering::SeqCst)
+    }
+
+    /// Calls whose caller left before the answer.
+    pub fn n_dropped(&self) -> usize {
+        self.shared.n_dropped.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for ScriptedExpert {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn listen(address: SocketAddr, shared: &Arc<Shared>) -> (SocketAddr, Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    // A killed runtime closes its sockets in the background.
+    let listener = (0..1_000).find_map(|_| {
+        TcpListener::bind(address).inspect_err(|_| std::thread::yield_now()).ok()
+    });
+    let listener = listener.unwrap_or_else(|| panic!("{address} is taken"));
+    let address = listener.local_addr().expect("it is bound");
+    listener.set_nonblocking(true).expect("a socket can be made non-blocking");
+    runtime.spawn(service::serve(listener, shared.clone()));
+    (address, runtime)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
