@@ -47,6 +47,9 @@ impl Health {
 
     /// Says whether a service (e.g. `nanogrid.v1.Expert/intent`) can be asked. Name every service before serving, as
     /// not serving: readiness waits for those it knows.
+    ///
+    /// The empty name is the process. Once it is set, it alone decides on readiness, so that one broken model of
+    /// several does not take the others away; until then the process serves, and is ready when all services are.
     pub fn set(&self, service: &str, serving: bool) {
         self.state.send_if_modified(|state| {
             let before = state.serving.insert(service.to_owned(), serving);
@@ -59,18 +62,21 @@ impl Health {
         self.state.send_if_modified(|state| state.serving.remove(service).is_some());
     }
 
-    /// True when every named service serves and no drain has begun.
+    /// Should requests be sent here? False from the beginning of a drain.
     pub fn ready(&self) -> bool {
-        self.not_ready().is_empty()
+        self.state.borrow().ready()
     }
 
-    /// What readiness waits for, in words for people.
-    pub fn not_ready(&self) -> Vec<String> {
+    /// The services that do not serve, whether readiness waits for them or not.
+    pub fn not_serving(&self) -> Vec<String> {
         let state = self.state.borrow();
-        if state.phase != Phase::Serving {
-            return vec!["draining".to_owned()];
-        }
-        state.serving.iter().filter(|(_, serving)| !**serving).map(|(name, _)| name.clone()).collect()
+        let silent = |name: &&String| !name.is_empty() && state.status(name) == ServingStatus::NotServing;
+        state.serving.keys().filter(silent).cloned().collect()
+    }
+
+    /// Has a drain begun?
+    pub fn draining(&self) -> bool {
+        self.state.borrow().phase != Phase::Serving
     }
 
     /// From now on everything is NOT_SERVING; those who watch are told at once.
@@ -95,10 +101,17 @@ impl Health {
 }
 
 impl State {
+    fn ready(&self) -> bool {
+        let serving = match self.serving.get("") {
+            Some(process) => *process,
+            None => self.serving.values().all(|serving| *serving),
+        };
+        serving && self.phase == Phase::Serving
+    }
+
     fn status(&self, service: &str) -> ServingStatus {
-        // The process itself serves from the start: liveness must not wait for models.
-        let serving = if service.is_empty() { Some(&true) } else { self.serving.get(service) };
-        match serving {
+        let unset = service.is_empty().then_some(&true);
+        match self.serving.get(service).or(unset) {
             None => ServingStatus::ServiceUnknown,
             Some(true) if self.phase == Phase::Serving => ServingStatus::Serving,
             Some(_) => ServingStatus::NotServing,

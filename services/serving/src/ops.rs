@@ -22,10 +22,11 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
 }
 
 async fn readiness(State(health): State<Health>) -> (StatusCode, String) {
-    let waiting = health.not_ready();
-    if waiting.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
-    }
-    let lines = waiting.iter().map(|name| format!("not ready: {name}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, lines)
+    let (code, verdict) = match (health.ready(), health.draining()) {
+        (true, _) => (StatusCode::OK, "ok\n"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    };
+    let silent = health.not_serving().into_iter().map(|name| format!("not serving: {name}\n"));
+    (code, std::iter::once(verdict.to_owned()).chain(silent).collect())
 }

@@ -1,4 +1,5 @@
 //! A whole server and real clients.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their attribute, and not what they share")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -113,7 +114,8 @@ fn info(wait_ms: u64, timeout: Option<&'static str>) -> Request<GetInfoRequest> 
 async fn an_expired_deadline_is_not_a_cancellation() {
     let server = Running::start(SOON).await;
     // Not tonic's channel: it has a timer too, and would answer for the server.
-    let plain = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let plain =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let origin = format!("http://{}", server.grpc).parse().unwrap();
     let mut client = ExpertInfoClient::with_origin(plain, origin);
     // Often, because tonic's own timer around ours must never win.
@@ -173,7 +175,7 @@ async fn the_ops_side_tells_metrics_liveness_and_what_is_not_ready() {
     assert_eq!(server.get("/livez").await.0, 200);
     let (code, text) = server.get("/readyz").await;
     assert_eq!(code, 503);
-    assert!(text.ends_with("not ready: nanogrid.v1.Expert/intent\n"), "{text}");
+    assert!(text.ends_with("not ready\nnot serving: nanogrid.v1.Expert/intent\n"), "{text}");
     server.health.set("nanogrid.v1.Expert/intent", true);
     assert_eq!(server.get("/readyz").await.0, 200);
 

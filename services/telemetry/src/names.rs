@@ -100,6 +100,8 @@ pub mod metric {
     pub const BATCH_ROWS: &str = "nanogrid_batch_rows";
     /// Gauge: 1 when the model is loaded and warm.
     pub const EXPERT_READY: &str = "nanogrid_expert_ready";
+    /// Counter: packages given to the process that cannot be served.
+    pub const PACKAGES_REFUSED: &str = "nanogrid_packages_refused";
 
     /// Counter: decisions by verdict and by who decided.
     pub const DECISIONS: &str = "nanogrid_decisions";

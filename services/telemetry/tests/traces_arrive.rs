@@ -25,7 +25,7 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.received.send(request.into_inner()).unwrap();
+        self.received.send(request.into_inner()).expect("the test is still there");
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -63,10 +63,11 @@ async fn spans_of_ours_reach_the_collector_on_shutdown() {
     let resource = |name: &str| {
         let attribute =
             of.resource.as_ref().unwrap().attributes.iter().find(|at| at.key == name).expect(name);
-        match attribute.value.as_ref().unwrap().value.as_ref().unwrap() {
-            Value::StringValue(value) => value.clone(),
-            other => panic!("{name}: {other:?}"),
-        }
+        let Some(Value::StringValue(value)) = attribute.value.as_ref().and_then(|value| value.value.as_ref())
+        else {
+            panic!("{attribute:?} is no text");
+        };
+        value.clone()
     };
     assert_eq!(resource("service.name"), "nanogrid-test");
     assert_eq!(resource("service.namespace"), "nanogrid");

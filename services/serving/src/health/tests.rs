@@ -24,10 +24,27 @@ async fn the_process_serves_while_its_services_load() {
     assert_eq!(check(&health, "").await.unwrap(), ServingStatus::Serving);
     assert_eq!(check(&health, "a").await.unwrap(), ServingStatus::NotServing);
     assert!(!health.ready());
-    assert_eq!(health.not_ready(), ["a"]);
+    assert_eq!(health.not_serving(), ["a"]);
     health.set("a", true);
     assert_eq!(check(&health, "a").await.unwrap(), ServingStatus::Serving);
     assert!(health.ready());
+}
+
+#[tokio::test]
+async fn a_process_that_speaks_for_itself_decides_on_readiness() {
+    let health = Health::new();
+    health.set("", false);
+    health.set("a", true);
+    assert_eq!(check(&health, "").await.unwrap(), ServingStatus::NotServing);
+    assert!(!health.ready(), "still starting, though every service it named serves");
+    health.set("b", false);
+    health.set("", true);
+    assert_eq!(check(&health, "").await.unwrap(), ServingStatus::Serving);
+    assert!(health.ready(), "one broken service of several");
+    assert_eq!(health.not_serving(), ["b"]);
+    health.drain();
+    assert_eq!(check(&health, "").await.unwrap(), ServingStatus::NotServing);
+    assert!(!health.ready());
 }
 
 #[tokio::test]
@@ -68,7 +85,7 @@ async fn a_drain_is_final_and_closing_ends_the_streams() {
     assert_eq!(service.next().await, Some(ServingStatus::NotServing));
     health.set("a", true);
     assert_eq!(check(&health, "a").await.unwrap(), ServingStatus::NotServing, "a late model changes nothing");
-    assert_eq!(health.not_ready(), ["draining"]);
+    assert!(health.draining() && !health.ready());
 
     health.close();
     assert_eq!(process.next().await, None);

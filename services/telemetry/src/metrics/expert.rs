@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -73,6 +74,7 @@ pub struct ExpertMetrics {
     ready: Family<ModelLabels, Gauge>,
     stages: LatencyFamily<StageLabels>,
     batch_rows: Family<ModelLabels, Histogram>,
+    refused: Counter,
 }
 
 /// The metrics of one version of one model; cheap to clone and to hold.
@@ -141,7 +143,17 @@ impl ExpertMetrics {
                 "Rows per batch",
                 Family::new_with_constructor(|| Histogram::new(BATCH_BUCKETS)),
             ),
+            refused: registry.register(
+                metric::PACKAGES_REFUSED,
+                "Packages given to the process that cannot be served",
+                Counter::default(),
+            ),
         }
+    }
+
+    /// A package that was given to the process cannot be served.
+    pub fn refused(&self) {
+        self.refused.inc();
     }
 
     /// The handle of one version of a model. Names come from packages, never from requests.
