@@ -143,6 +143,9 @@ fn transport(max_message: usize) -> tonic::transport::Server {
         .max_frame_size(MAX_FRAME)
         // One router speaks for all its clients over one connection; queues further in are the ones that refuse.
         .max_concurrent_streams(MAX_STREAMS)
+        // The same router cancels many at once when its own clients leave; the default, 20, would cost it the
+        // connection.
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
 }
 
 /// Notices clients that vanished without a word, in HTTP/2 and below it.
@@ -156,3 +159,4 @@ const LEAST_WINDOW: u32 = 65_535;
 const MOST_WINDOW: u32 = 4 << 20;
 const MAX_FRAME: u32 = 1 << 20;
 const MAX_STREAMS: u32 = 4096;
+const MAX_RESETS: usize = 1024;

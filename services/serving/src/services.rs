@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 
 use axum::response::IntoResponse;
-use http::Request;
+use http::{Request, Response};
 use prost::Message;
 use prost_types::FileDescriptorSet;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -65,7 +66,9 @@ impl Services {
         self.names.iter().flat_map(|name| methods(name)).collect()
     }
 
-    pub(crate) fn into_routes(self) -> Routes {
+    pub(crate) fn into_routes(mut self) -> Routes {
+        let routes = self.routes.axum_router_mut();
+        *routes = std::mem::take(routes).fallback(unknown);
         self.routes.prepare()
     }
 }
@@ -86,6 +89,12 @@ pub fn methods(service: &str) -> Vec<String> {
     methods.sort_unstable();
     methods.dedup();
     methods
+}
+
+/// For whoever took this port for another.
+async fn unknown(request: Request<axum::body::Body>) -> Response<Body> {
+    let path = request.uri().path();
+    Status::unimplemented(format!("no such method here, reflection lists what is: `{path}`")).into_http()
 }
 
 const DESCRIPTORS: [&[u8]; 4] = [

@@ -4,7 +4,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Resolves on SIGTERM (Kubernetes, systemd) or SIGINT (Ctrl-C).
 ///
-/// The handlers are installed by the call itself, so that a signal is not lost before the first poll.
+/// The handlers are installed by the call itself, so that a signal is not lost before the first poll: call it
+/// inside the tokio runtime.
 pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     let terminate = signal(SignalKind::terminate());
     let interrupt = signal(SignalKind::interrupt());

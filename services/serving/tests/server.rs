@@ -14,6 +14,7 @@ use nanogrid_proto::v1::{
 };
 use nanogrid_serving::{Deadline, Drain, Error, Health, Options, Server, Services, endpoint};
 use nanogrid_telemetry::metrics::Registry;
+use nanogrid_telemetry::trace_id;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -26,8 +27,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
+use tracing::Span;
 
-/// Answers with the milliseconds of its deadline, or keeps its callers waiting for as long as they say.
+/// Answers with its trace and with the time left, or keeps its callers waiting for as long as they say.
 struct Fake;
 
 #[tonic::async_trait]
@@ -39,7 +41,8 @@ impl ExpertInfo for Fake {
         }
         let left = Deadline::from_extensions(request.extensions()).map(|deadline| deadline.remaining());
         let start_up_us = left.map_or(0, |left| left.as_micros() as u64);
-        Ok(Response::new(GetInfoResponse { start_up_us, ..GetInfoResponse::default() }))
+        let version = trace_id(&Span::current()).map_or_else(String::new, |trace| trace.to_string());
+        Ok(Response::new(GetInfoResponse { version, start_up_us, ..GetInfoResponse::default() }))
     }
 }
 
@@ -189,6 +192,28 @@ async fn the_ops_side_tells_metrics_liveness_and_what_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_trace_goes_through_the_server_and_leads_from_its_metrics() {
+    let _guard = nanogrid_telemetry::init("nanogrid-test", "0", &nanogrid_telemetry::Options::default());
+    let server = Running::start(SOON).await;
+    let mut client = ExpertInfoClient::new(server.channel().await);
+    let mut request = info(0, None);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    request.metadata_mut().insert("traceparent", parent);
+    let answer = client.get_info(request).await.unwrap().into_inner();
+    assert_eq!(answer.version, "4bf92f3577b34da6a3ce929d0e0e4736", "the handler runs in the call's span");
+    let (_, text) = server.get("/metrics").await;
+    assert!(text.contains(r#"# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"}"#), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_here_is_named() {
+    let server = Running::start(SOON).await;
+    let status = ControlClient::new(server.channel().await).status(StatusRequest {}).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().ends_with("`/nanogrid.v1.Control/Status`"), "{status}");
+}
+
+#[tokio::test]
 async fn control_answers_on_the_ops_port() {
     let server = Running::start(SOON).await;
     let channel = endpoint(&server.ops.to_string()).unwrap().connect().await.unwrap();
@@ -198,7 +223,7 @@ async fn control_answers_on_the_ops_port() {
 
 #[tokio::test]
 async fn a_drain_tells_watchers_first_and_answers_what_is_in_flight() {
-    let mut server = Running::start(SOON).await;
+    let mut server = Running::start(Drain { serve_on: Duration::from_millis(700), ..SOON }).await;
     server.health.set("nanogrid.v1.Expert/intent", true);
     let channel = server.channel().await;
     let service = "nanogrid.v1.Expert/intent".to_owned();
@@ -209,7 +234,7 @@ async fn a_drain_tells_watchers_first_and_answers_what_is_in_flight() {
     let mut client = ExpertInfoClient::new(channel);
     // Begun before the drain, ends after GOAWAY.
     let mut long = client.clone();
-    let long = tokio::spawn(async move { long.get_info(info(500, None)).await });
+    let long = tokio::spawn(async move { long.get_info(info(1500, None)).await });
     client.get_info(info(0, None)).await.unwrap();
     server.stop();
     assert_eq!(changes.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);

@@ -1,130 +1,28 @@
 //! What the router decided, what became of the calls, and every mode in which it serves less than it should.
 
+mod endpoint;
+mod labels;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::label::label;
 use super::{Latency, LatencyFamily, Registry, latencies};
 use crate::names::metric;
 use crate::propagation::TraceId;
 
-label! {
-    /// What the router made of a request.
-    Verdict {
-        /// One expert suits it.
-        Single => "single",
-        /// Several do.
-        FanOut => "fan_out",
-        /// None does.
-        Abstain => "abstain",
-        /// It goes to a bigger model.
-        Escalate => "escalate",
-        /// The classifier could not answer.
-        Unavailable => "unavailable",
-    }
-}
-
-label! {
-    /// Who took the decision.
-    DecidedBy {
-        /// The router's own model.
-        Classifier => "classifier",
-        /// The request named its experts.
-        Client => "client",
-        /// Only one kind of expert takes such a payload.
-        Modality => "modality",
-    }
-}
-
-label! {
-    /// Where the router spends its time.
-    RouterStage {
-        /// Looking at the request.
-        Classify => "classify",
-        /// Choosing experts and versions.
-        Plan => "plan",
-        /// Waiting for experts.
-        Dispatch => "dispatch",
-        /// Making one answer.
-        Merge => "merge",
-    }
-}
-
-label! {
-    /// How much of the answer a reply holds.
-    Answered {
-        /// Every expert asked has answered.
-        Complete => "complete",
-        /// Some have.
-        Partial => "partial",
-        /// None has.
-        Nothing => "nothing",
-    }
-}
-
-label! {
-    /// What became of a call to an expert.
-    CallStatus {
-        /// It answered.
-        Answered => "answered",
-        /// It could not be reached, or answered with an error.
-        Failed => "failed",
-        /// No answer before the deadline.
-        TimedOut => "timed_out",
-        /// Refused by a side that protects itself.
-        Shed => "shed",
-        /// Every breaker was open.
-        CircuitOpen => "circuit_open",
-        /// The expert says the input is not its to answer.
-        Abstained => "abstained",
-        /// Another answer came first.
-        Cancelled => "cancelled",
-    }
-}
-
-label! {
-    /// What a client said of an answer.
-    FeedbackKind {
-        /// It was right.
-        Right => "right",
-        /// The right expert gave a wrong answer.
-        WrongAnswer => "wrong_answer",
-        /// The request should not have gone to this expert.
-        WrongExpert => "wrong_expert",
-    }
-}
-
-label! {
-    /// Why the classifier gave no verdict.
-    ClassifierProblem {
-        /// There is none.
-        NotLoaded => "not_loaded",
-        /// It did not answer within its time.
-        TooLate => "too_late",
-        /// It failed.
-        Failed => "failed",
-    }
-}
-
-label! {
-    /// What the router knows of an endpoint.
-    EndpointState {
-        /// No working connection yet, or again.
-        Connecting => "connecting",
-        /// Can be picked.
-        Ready => "ready",
-        /// Reached, and does not serve.
-        NotServing => "not_serving",
-        /// Reached, and not what the grid file says.
-        Refused => "refused",
-    }
-}
+pub use endpoint::EndpointGauge;
+use endpoint::Endpoints;
+use labels::{
+    AnswerLabels, DecisionLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels, VersionLabels,
+};
+pub use labels::{
+    Answered, CallStatus, ClassifierProblem, DecidedBy, EndpointState, FeedbackKind, RouterStage, Verdict,
+};
 
 /// The router's families and their pre-resolved series. Register once per registry.
 #[derive(Clone)]
@@ -142,7 +40,7 @@ struct Families {
     outcomes: Family<OutcomeLabels, Counter>,
     calls: LatencyFamily<VersionLabels>,
     feedback: Family<FeedbackLabels, Counter>,
-    endpoints: Family<EndpointLabels, Gauge>,
+    endpoints: Endpoints,
 }
 
 /// The calls to one version of one expert; cheap to clone and to hold.
@@ -154,14 +52,6 @@ struct Calls {
     outcomes: Vec<Counter>,
     duration: Latency,
     feedback: Vec<Counter>,
-}
-
-/// The state of one endpoint, for as long as the endpoint exists: dropped, its series go.
-#[derive(Debug)]
-#[must_use = "the endpoint's series are removed when this is dropped"]
-pub struct EndpointGauge {
-    family: Family<EndpointLabels, Gauge>,
-    labels: Vec<EndpointLabels>,
 }
 
 impl RouterMetrics {
@@ -210,11 +100,7 @@ impl RouterMetrics {
             ),
             calls: registry.register_seconds(metric::CALL_DURATION, "Time of calls to experts", latencies()),
             feedback: registry.register(metric::FEEDBACK, "What clients said of answers", Family::default()),
-            endpoints: registry.register(
-                metric::ENDPOINT_STATE,
-                "1 for the state the endpoint is in",
-                Family::default(),
-            ),
+            endpoints: Endpoints::new(registry),
         }))
     }
 
@@ -274,15 +160,7 @@ impl RouterMetrics {
 
     /// The gauge of one endpoint; it starts as connecting.
     pub fn endpoint(&self, expert: &str, version: &str, endpoint: &str) -> EndpointGauge {
-        let labels = each(EndpointState::ALL, |state| EndpointLabels {
-            expert: expert.to_owned(),
-            version: version.to_owned(),
-            endpoint: endpoint.to_owned(),
-            state,
-        });
-        let gauge = EndpointGauge { family: self.0.endpoints.clone(), labels };
-        gauge.set(EndpointState::Connecting);
-        gauge
+        self.0.endpoints.gauge(expert, version, endpoint)
     }
 }
 
@@ -304,23 +182,6 @@ impl CallMetrics {
     }
 }
 
-impl EndpointGauge {
-    /// The endpoint is in this state now, and in no other.
-    pub fn set(&self, state: EndpointState) {
-        for labels in &self.labels {
-            self.family.get_or_create_owned(labels).set(i64::from(labels.state == state));
-        }
-    }
-}
-
-impl Drop for EndpointGauge {
-    fn drop(&mut self) {
-        for labels in &self.labels {
-            self.family.remove(labels);
-        }
-    }
-}
-
 impl fmt::Debug for RouterMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouterMetrics").finish_non_exhaustive()
@@ -330,53 +191,4 @@ impl fmt::Debug for RouterMetrics {
 /// One series per label value, at the index of the value.
 fn each<L: Copy, M>(values: &[L], series: impl Fn(L) -> M) -> Vec<M> {
     values.iter().map(|value| series(*value)).collect()
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    verdict: Verdict,
-    decided_by: DecidedBy,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StageLabels {
-    stage: RouterStage,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AnswerLabels {
-    answered: Answered,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: ClassifierProblem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VersionLabels {
-    expert: String,
-    version: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    expert: String,
-    version: String,
-    status: CallStatus,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FeedbackLabels {
-    expert: String,
-    version: String,
-    kind: FeedbackKind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndpointLabels {
-    expert: String,
-    version: String,
-    endpoint: String,
-    state: EndpointState,
 }

@@ -168,7 +168,11 @@ fn an_endpoint_is_in_one_state_and_leaves_nothing_behind() {
         r#"nanogrid_endpoint_state{expert="intent",version="1",endpoint="127.0.0.1:7001",state="ready"} 1"#;
     holds(&registry, ready);
     holds(&registry, &ready.replace("ready", "connecting").replace("} 1", "} 0"));
+    let after_a_reload = router.endpoint("intent", "1", "127.0.0.1:7001");
+    after_a_reload.set(EndpointState::Ready);
     drop(endpoint);
+    holds(&registry, ready);
+    drop(after_a_reload);
     assert!(!registry.encode().contains("nanogrid_endpoint_state{"));
 }
 
