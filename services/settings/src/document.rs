@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
 };
 
 use crate::{Problem, Problems};
@@ -117,19 +117,9 @@ impl<'a> Table<'a> {
         key: &'static str,
         parse: impl Fn(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let mut all = Some(Vec::new());
-        for value in self.elements(key)? {
-            match parse(value.get_ref()) {
-                Ok(value) => {
-                    all.as_mut().map(|all| all.push(value));
-                }
-                Err(message) => {
-                    self.add(value.span().start, key, message);
-                    all = None;
-                }
-            }
-        }
-        all
+        let parse =
+            |value: &Spanned<DeValue<'_>>| (value.span().start, key.to_owned(), parse(value.get_ref()));
+        self.all(self.elements(key)?.iter().map(parse))
     }
 
     /// One table inside this one, which may be left out.
@@ -181,19 +171,11 @@ impl<'a> Table<'a> {
         &self,
         mut parse: impl FnMut(&str, &DeValue<'_>) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let mut all = Some(Vec::new());
-        for (key, value) in self.entries {
-            match parse(key.get_ref(), value.get_ref()) {
-                Ok(value) => {
-                    all.as_mut().map(|all| all.push(value));
-                }
-                Err(message) => {
-                    self.add(value.span().start, &format!("`{}`", key.get_ref()), message);
-                    all = None;
-                }
-            }
-        }
-        all
+        let parse = |(key, value): (&Spanned<_>, &Spanned<_>)| {
+            let key: &DeString<'_> = key.get_ref();
+            (value.span().start, format!("`{key}`"), parse(key, value.get_ref()))
+        };
+        self.all(self.entries.iter().map(parse))
     }
 
     /// Notes a problem with `key`, in its own line where it has one; an empty key means the table.
@@ -248,6 +230,22 @@ impl<'a> Table<'a> {
                 None
             }
         }
+    }
+
+    /// All values, or `None` when one of them was wrong; each that is wrong is noted at its offset and key.
+    fn all<T>(&self, values: impl Iterator<Item = (usize, String, Result<T, String>)>) -> Option<Vec<T>> {
+        let mut all = Vec::new();
+        let mut all_right = true;
+        for (offset, key, value) in values {
+            match value {
+                Ok(value) => all.push(value),
+                Err(message) => {
+                    all_right = false;
+                    self.add(offset, &key, message);
+                }
+            }
+        }
+        all_right.then_some(all)
     }
 
     fn path_to(&self, key: &str) -> String {

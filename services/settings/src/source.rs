@@ -71,11 +71,10 @@ fn checked<T: DeserializeOwned>(mut values: Value, whole: &str) -> Result<T, Pro
 
 /// Where a value was written; the crate forgets it for tables, which are where their first value is.
 fn place(value: &Value) -> Option<&str> {
-    let within = || match &value.kind {
-        ValueKind::Table(table) => table.values().filter_map(place).min_by_key(|place| in_file(place)),
-        _ => None,
-    };
-    value.origin().or_else(within)
+    if let ValueKind::Table(table) = &value.kind {
+        return table.values().filter_map(place).min_by_key(|place| in_file(place)).or(value.origin());
+    }
+    value.origin()
 }
 
 /// For sorting: the file and the line in it.
@@ -90,6 +89,7 @@ struct Complaint {
     message: String,
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "the enum is open; the rest of it has no more than a text")]
 impl From<ConfigError> for Complaint {
     fn from(error: ConfigError) -> Self {
         match error {

@@ -1,3 +1,5 @@
+use proptest::{prelude::*, sample::Index};
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -215,4 +217,22 @@ fn other_values_are_checked_too() {
 fn a_missing_file_is_named() {
     let error = Grid::read(Path::new("/nowhere/grid.toml")).expect_err("missing").to_string();
     assert!(error.starts_with("/nowhere/grid.toml: cannot be read: "), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_file_is_read_or_refused_but_never_panics(from: Index, to: Index, put in ".{0,4}|[\\[\\]\"=.\\-0-9a-z]{0,4}") {
+        let boundary = |index: &Index| GOOD.floor_char_boundary(index.index(GOOD.len() + 1));
+        let (from, to) = (boundary(&from), boundary(&to));
+        let damaged = format!("{}{put}{}", &GOOD[..from.min(to)], &GOOD[from.max(to)..]);
+        match Grid::parse(&damaged, "grid.toml") {
+            Ok(grid) => {
+                let sums = |expert: &Expert| expert.versions.iter().map(|version| version.weight.0).sum::<u32>();
+                prop_assert!(grid.experts.iter().all(|expert| sums(expert) == BasisPoints::ALL.0));
+                let again = Grid::parse(&grid.to_toml(), "grid.toml").expect("what is written is right");
+                prop_assert_eq!(again.experts, grid.experts);
+            }
+            Err(Problems(problems)) => prop_assert!(!problems.is_empty()),
+        }
+    }
 }
