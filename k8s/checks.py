@@ -33,6 +33,17 @@ def labels(deployment):
     return deployment["spec"]["template"]["metadata"]["labels"]
 
 
+def numbers(container):
+    return {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+
+
+def dig(item, *path):
+    """What lies at the end of the path, None where the path breaks off."""
+    for key in path:
+        item = item.get(key) if isinstance(item, dict) else None
+    return item
+
+
 def selectors(objects, deployments):
     """Whatever selects pods selects those of exactly the deployment of its name."""
     for item in objects:
@@ -50,38 +61,39 @@ def pod(deployment, root):
     name, spec = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]
     [container] = spec["containers"]
     role = labels(deployment)["app.kubernetes.io/name"]
+    image = f"{role}:{workspace_version(root)}"
+    probes = ["startupProbe", "readinessProbe", "livenessProbe"]
+    resources = container.get("resources", {})
+    asked, limited = resources.get("requests", {}), resources.get("limits", {})
     checks = {
-        f"the image must be {role}:{workspace_version(root)}": container["image"] == f"{role}:{workspace_version(root)}",
-        "must run as another user than root": spec["securityContext"]["runAsNonRoot"] is True,
-        "must have the default seccomp profile": spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
-        "the root file system must be read-only": container["securityContext"]["readOnlyRootFilesystem"] is True,
-        "must drop all capabilities": container["securityContext"]["capabilities"] == {"drop": ["ALL"]},
-        "must not mount a token that nobody uses": spec["automountServiceAccountToken"] is False,
-        "must ask for CPU and memory, and limit memory": {"cpu", "memory"} <= container["resources"]["requests"].keys()
-        and "memory" in container["resources"]["limits"],
-        "an update must never take a pod away first": deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0,
-        "must be given the time that a drain may take": spec["terminationGracePeriodSeconds"] > LONGEST_DRAIN,
-        "container ports must be grpc and ops": {port["name"]: port["containerPort"] for port in container["ports"]}
-        == {"grpc": GRPC, "ops": OPS},
-        "probes must go to the gRPC port": all(
-            container[probe]["grpc"]["port"] == GRPC for probe in ("startupProbe", "readinessProbe", "livenessProbe")
-        ),
+        f"the image must be {image}": container["image"] == image,
+        "must run as another user than root": dig(spec, "securityContext", "runAsNonRoot"),
+        "must have the default seccomp profile": dig(spec, "securityContext", "seccompProfile", "type") == "RuntimeDefault",
+        "the root file system must be read-only": dig(container, "securityContext", "readOnlyRootFilesystem"),
+        "must not gain privileges": dig(container, "securityContext", "allowPrivilegeEscalation") is False,
+        "must drop all capabilities": dig(container, "securityContext", "capabilities") == {"drop": ["ALL"]},
+        "must not mount a token that nobody uses": spec.get("automountServiceAccountToken") is False,
+        "must ask for CPU and memory, and limit memory": {"cpu", "memory"} <= asked.keys() and "memory" in limited,
+        "an update must never take a pod away first": dig(deployment, "spec", "strategy", "rollingUpdate", "maxUnavailable") == 0,
+        "must be given the time that a drain may take": spec.get("terminationGracePeriodSeconds", 30) > LONGEST_DRAIN,
+        "container ports must be grpc and ops": numbers(container) == {"grpc": GRPC, "ops": OPS},
+        "probes must go to the gRPC port": all(dig(container, probe, "grpc", "port") == GRPC for probe in probes),
         # A model that cannot answer is taken out of service; a restart would not mend it.
-        "the liveness probe must ask the process alone": not container["livenessProbe"]["grpc"].get("service"),
+        "the liveness probe must ask the process alone": not dig(container, "livenessProbe", "grpc", "service"),
     }
     yield from (f"Deployment {name}: {problem}" for problem, holds in checks.items() if not holds)
-    variables = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    variables = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
     for problem in settings(root, role, variables):
         yield f"Deployment {name}: {problem}"
 
 
 def ports(services, deployments):
-    for name, service in services.items():
+    # A service without its deployment is reported by `selectors`.
+    for name in services.keys() & deployments.keys():
         [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
-        numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
-        for port in service["spec"]["ports"]:
-            if numbers.get(port["targetPort"]) != port["port"]:
-                yield f"Service {name}: port {port['port']} must be the container's port {port['targetPort']}: {numbers}"
+        for port in services[name]["spec"]["ports"]:
+            if numbers(container).get(port["targetPort"]) != port["port"]:
+                yield f"Service {name}: port {port['port']} must be the container's port {port['targetPort']}"
 
 
 def experts(objects, deployments, services, root):
@@ -104,8 +116,8 @@ def experts(objects, deployments, services, root):
             yield f"Deployment {name}: must be called {expert}-v{version} as its labels say"
         [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
         for probe in ("startupProbe", "readinessProbe"):
-            if container[probe]["grpc"].get("service") != f"nanogrid.v1.Expert/{expert}":
-                yield f"Deployment {name}: {probe} must ask for nanogrid.v1.Expert/{expert}"
+            if dig(container, probe, "grpc", "service") != expert:
+                yield f"Deployment {name}: {probe} must ask for {expert}"
         if name not in services or services[name]["spec"].get("clusterIP") != "None":
             yield f"Service {name}: must exist and be headless"
         if name not in in_grid:
@@ -143,22 +155,26 @@ def settings_files(root):
 def settings(root, program, variables, *arguments):
     """What the program itself says to these variables: it reports everything wrong with its settings at once, so that one
     value known to be wrong keeps it from starting."""
-    found = [root / "target" / profile / program for profile in ("release", "debug")]
-    built = [path for path in found if path.is_file()]
-    if not built:
+    path = built(root, program)
+    if path is None:
         return
     ours = {name: value for name, value in variables.items() if name.startswith("NANOGRID__")}
     stopped = {**ours, "NANOGRID__SERVER__LISTEN": "nowhere"}
-    program = max(built, key=lambda path: path.stat().st_mtime)
     try:
-        said = subprocess.run([program, *arguments], env=stopped, cwd=root, capture_output=True, text=True, timeout=20)
+        said = subprocess.run([path, *arguments], env=stopped, cwd=root, capture_output=True, text=True, timeout=20)
     except subprocess.TimeoutExpired:
-        yield f"{program.name} starts although its settings are wrong: they cannot be checked"
+        yield f"{program} starts although its settings are wrong: they cannot be checked"
         return
     wrong = [line.strip() for line in said.stderr.splitlines() if "NANOGRID__" in line or ".toml" in line]
     if not any("LISTEN" in line for line in wrong):
-        yield f"{program.name} does not complain of `nowhere`: its settings cannot be checked: {said.stderr.strip()}"
+        yield f"{program} does not complain of `nowhere`: its settings cannot be checked: {said.stderr.strip()}"
     yield from (line for line in wrong if "NANOGRID__SERVER__LISTEN" not in line)
+
+
+def built(root, program):
+    """The newest build of a program, None where there is none."""
+    found = [path for path in root.glob(f"target/*/{program}") if path.is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def workspace_version(root):

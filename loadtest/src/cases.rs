@@ -58,8 +58,8 @@ pub fn read(path: &Path) -> Result<Vec<Case>, Error> {
     }
 }
 
-/// The golden cases of the default version of every expert below `catalog`.
-pub fn golden(catalog: &Path) -> Result<Vec<Case>, Error> {
+/// The golden cases of the default version of every expert below `catalog`, or of the one called `only`.
+pub fn golden(catalog: &Path, only: Option<&str>) -> Result<Vec<Case>, Error> {
     let unreadable = |source| Error::Unreadable { path: catalog.to_owned(), source };
     let mut folders = fs::read_dir(catalog)
         .map_err(unreadable)?
@@ -74,6 +74,9 @@ pub fn golden(catalog: &Path) -> Result<Vec<Case>, Error> {
             continue;
         }
         let (name, version) = name_and_version(&manifest)?;
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let golden = folder.join(version.to_string()).join("golden.jsonl");
         let mut of_expert = read(&golden)?;
         for case in &mut of_expert {

@@ -152,7 +152,7 @@ impl Options {
     pub fn inputs(&self) -> Result<Vec<Prepared>, Error> {
         let (path, mut cases) = match &self.input {
             Some(path) => (path, cases::read(path)?),
-            None => (&self.catalog, cases::golden(&self.catalog)?),
+            None => (&self.catalog, cases::golden(&self.catalog, self.expert.as_deref())?),
         };
         // A grid refuses text of white space alone; golden cases have some, to hold the tokenisers to it.
         cases.retain(|case| !case.text.trim().is_empty());

@@ -159,7 +159,7 @@ impl Report {
         let threads = self.target.threads;
         if let Some(cores) = self.generator_cores.filter(|cores| *cores > BUSY * threads as f64) {
             doubts.push(format!(
-                "the generator itself is at its limit ({cores:.2} cores for {threads} threads): \
+                "the generator itself is at its limit ({cores:.2} cores, `--threads {threads}`): \
                  raise `--threads`, or use another machine for it"
             ));
         }

@@ -79,5 +79,6 @@ fn golden_cases_come_from_the_default_version_of_each_expert() {
     }
     fs::create_dir(catalog.path().join("notes")).unwrap();
     let expected = [case("intent 1", Some("intent"), &["l"]), case("topic 2", Some("topic"), &["l"])];
-    assert_eq!(golden(catalog.path()).unwrap(), expected);
+    assert_eq!(golden(catalog.path(), None).unwrap(), expected);
+    assert_eq!(golden(catalog.path(), Some("topic")).unwrap(), expected[1..]);
 }

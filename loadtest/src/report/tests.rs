@@ -35,7 +35,7 @@ async fn an_idle_generator_on_time_gives_no_cause_for_doubt() {
 #[tokio::test(start_paused = true)]
 async fn a_generator_at_its_limit_says_so() {
     let warnings = report(0.95, Duration::ZERO).warnings;
-    assert!(warnings[0].contains("at its limit (0.95 cores for 1 threads)"), "{warnings:?}");
+    assert!(warnings[0].contains("at its limit (0.95 cores, `--threads 1`)"), "{warnings:?}");
 }
 
 #[tokio::test(start_paused = true)]
