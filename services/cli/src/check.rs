@@ -1,6 +1,9 @@
 //! `nanogrid check`: everything that is wrong with grid files and packages, before a grid meets it.
 
-use std::{num::NonZeroUsize, path::{Path, PathBuf}};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use comfy_table::{Attribute, Color};
@@ -88,8 +91,12 @@ impl Check {
 fn check_grid(path: &Path) -> Checked {
     let (about, problems) = match Grid::read(path) {
         Ok(grid) => {
-            let endpoints =
-                grid.experts.iter().flat_map(|expert| &expert.versions).map(|version| version.endpoints.len()).sum::<usize>();
+            let endpoints = grid
+                .experts
+                .iter()
+                .flat_map(|expert| &expert.versions)
+                .map(|version| version.endpoints.len())
+                .sum::<usize>();
             (format!("a grid of {} experts at {endpoints} endpoints", grid.experts.len()), Vec::new())
         }
         Err(error) => (String::new(), of_settings(error)),
@@ -106,7 +113,9 @@ fn check_folder(folder: &Path, load: bool) -> Vec<Checked> {
         return vec![check_package(folder, load)];
     }
     let problems = match ExpertManifest::read(folder) {
-        Ok(Some(manifest)) if !versions.iter().any(|path| version(path) == Some(manifest.default_version)) => {
+        Ok(Some(manifest))
+            if !versions.iter().any(|path| version(path) == Some(manifest.default_version)) =>
+        {
             vec![missing_default(folder, manifest.default_version)]
         }
         Ok(_) => return versions.iter().map(|path| check_package(path, load)).collect(),
@@ -149,7 +158,8 @@ fn load_model(package: &Package) -> Result<(), nanogrid_onnx::Error> {
     if package.task != Task::Tensor {
         Text::load(package)?;
     }
-    let InferenceSettings { queue, max_batch_rows, max_batch_tokens, intra_op_threads, .. } = InferenceSettings::default();
+    let InferenceSettings { queue, max_batch_rows, max_batch_tokens, intra_op_threads, .. } =
+        InferenceSettings::default();
     let options = ModelOptions {
         workers: NonZeroUsize::MIN,
         queue,
@@ -167,7 +177,11 @@ fn of_package(error: nanogrid_onnx::Error, folder: &Path) -> Vec<Problem> {
             vec![Problem { place: path.display().to_string(), key: String::new(), message: problem }]
         }
         error @ (nanogrid_onnx::Error::Library { .. } | nanogrid_onnx::Error::NotInitialised) => {
-            vec![Problem { place: folder.display().to_string(), key: String::new(), message: error.to_string() }]
+            vec![Problem {
+                place: folder.display().to_string(),
+                key: String::new(),
+                message: error.to_string(),
+            }]
         }
     }
 }
@@ -209,7 +223,8 @@ fn render(checked: &[Checked]) -> String {
 }
 
 fn to_json(checked: &[Checked]) -> Value {
-    let problem = |problem: &Problem| json!({"place": problem.place, "key": problem.key, "message": problem.message});
+    let problem =
+        |problem: &Problem| json!({"place": problem.place, "key": problem.key, "message": problem.message});
     let place = |checked: &Checked| {
         json!({
             "path": checked.path.display().to_string(),

@@ -24,7 +24,9 @@ pub(crate) struct Grid {
 impl Grid {
     pub(crate) async fn at(addr: &str) -> Result<Self, Error> {
         let channel = connect(addr).await?;
-        let client = GridClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+        let client = GridClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
         Ok(Self { addr: addr.to_owned(), client })
     }
 

@@ -65,7 +65,9 @@ pub(crate) enum Error {
     NotUp { run: PathBuf },
     #[error("the grid with pid {pid} has not ended within {limit:?}; its log is in {}", run.display())]
     WillNotEnd { pid: u32, limit: Duration, run: PathBuf },
-    #[error("nothing to check: name a grid file with --grid, a catalog with --catalog, or folders of packages")]
+    #[error(
+        "nothing to check: name a grid file with --grid, a catalog with --catalog, or folders of packages"
+    )]
     NothingToCheck,
     #[error(transparent)]
     Onnx(#[from] nanogrid_onnx::Error),
@@ -89,10 +91,10 @@ impl Error {
     pub(crate) fn status(addr: &str, status: tonic::Status) -> Self {
         let addr = addr.to_owned();
         let message = status.message().to_owned();
-        match status.code() {
-            Code::Unimplemented => Self::NotAGrid { addr, message },
-            code => Self::Refused { addr, code, message },
+        // Every router has these calls, so what does not is something else.
+        if status.code() == Code::Unimplemented {
+            return Self::NotAGrid { addr, message };
         }
+        Self::Refused { addr, code: status.code(), message }
     }
-
 }

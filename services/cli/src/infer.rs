@@ -2,7 +2,9 @@
 
 use clap::Args;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
-use nanogrid_proto::v1::{Decision, InferResponse, Missing, Outcome, OutcomeStatus, Verdict, outcome::Result as Answer};
+use nanogrid_proto::v1::{
+    Decision, InferResponse, Missing, Outcome, OutcomeStatus, Verdict, outcome::Result as Answer,
+};
 
 use crate::{
     Global,
@@ -70,7 +72,8 @@ fn add_answer(table: &mut Table, outcome: &Outcome, answer: &Answer) {
         cell(best).add_attribute(Attribute::Bold).fg(Color::Green),
         number(score),
         dim(format!("v{}", outcome.version)),
-        dim(print::wire_duration(times.and_then(|times| times.total.as_ref()))).set_alignment(CellAlignment::Right),
+        dim(print::wire_duration(times.and_then(|times| times.total.as_ref())))
+            .set_alignment(CellAlignment::Right),
     ]);
     for (next, score) in rows {
         table.add_row([cell(""), cell(next), number(score)]);
@@ -104,7 +107,9 @@ fn rows(answer: &Answer) -> Vec<(String, Option<f32>)> {
         Answer::Spans(found) => found
             .spans
             .iter()
-            .map(|span| (format!("{}: {} ({}..{})", span.entity, span.text, span.start, span.end), Some(span.score)))
+            .map(|span| {
+                (format!("{}: {} ({}..{})", span.entity, span.text, span.start, span.end), Some(span.score))
+            })
             .collect(),
         Answer::Text(found) => vec![(found.text.clone(), None)],
         Answer::Audio(found) => vec![(format!("a WAV file of {} bytes: use --json", found.wav.len()), None)],

@@ -44,7 +44,13 @@ struct Cli {
 #[derive(Args)]
 struct Global {
     /// Where the router answers; `up` starts it there
-    #[arg(long, global = true, env = "NANOGRID_ADDR", default_value = "127.0.0.1:8001", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        global = true,
+        env = "NANOGRID_ADDR",
+        default_value = "127.0.0.1:8001",
+        value_name = "HOST:PORT"
+    )]
     addr: String,
     /// Print JSON
     #[arg(long, global = true)]

@@ -27,7 +27,8 @@ pub(crate) fn json(value: &serde_json::Value) {
 
 /// Prints to stderr.
 pub(crate) fn error(error: &dyn std::error::Error) {
-    let _ = write(&mut anstream::stderr(), &format!("{RED}error:{RED:#} {}\n", printable(&error.to_string())));
+    let _ =
+        write(&mut anstream::stderr(), &format!("{RED}error:{RED:#} {}\n", printable(&error.to_string())));
 }
 
 /// As [`error`], for what does not end the command.
@@ -52,6 +53,7 @@ pub(crate) fn lines(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
+    table.style_text_only();
     let mut text = table.trim_fmt();
     text.push('\n');
     text

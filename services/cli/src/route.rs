@@ -75,7 +75,8 @@ fn row(candidate: &Candidate, calls: &[PlannedCall]) -> Vec<Cell> {
     let (mark, color) = if candidate.chosen { ("ask", Color::Green) } else { ("no", Color::DarkGrey) };
     let plan = call.map(|call| {
         let limit = print::wire_duration(call.time_limit.as_ref());
-        let over = if call.endpoints.is_empty() { "no endpoint".to_owned() } else { call.endpoints.join(", ") };
+        let over =
+            if call.endpoints.is_empty() { "no endpoint".to_owned() } else { call.endpoints.join(", ") };
         format!("v{} within {limit} over {over}", call.version)
     });
     vec![

@@ -62,6 +62,8 @@ pub(crate) struct Served {
     pub(crate) start_up: Option<Duration>,
     /// From exec to the first answer.
     pub(crate) first_answer: Option<Duration>,
+    /// Why the process will not serve it.
+    pub(crate) refused: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +85,8 @@ impl ProcessState {
 
     /// Everything that it serves has had its chance.
     pub(crate) fn has_started(&self) -> bool {
-        self.phase == Phase::Running && self.serves.iter().all(|served| served.readiness != Readiness::Starting)
+        self.phase == Phase::Running
+            && self.serves.iter().all(|served| served.readiness != Readiness::Starting)
     }
 
     /// Twice in a row is no accident: whoever waits for it has waited long enough.

@@ -36,7 +36,11 @@ pub(crate) fn read(catalog: &Path) -> Result<(Vec<Package>, Vec<String>), Error>
         }
     }
     if packages.is_empty() {
-        let problem = if problems.is_empty() { "no folder with an expert.toml".to_owned() } else { problems.join("; ") };
+        let problem = if problems.is_empty() {
+            "no folder with an expert.toml".to_owned()
+        } else {
+            problems.join("; ")
+        };
         return Err(Error::Catalog { path: catalog.to_owned(), problem });
     }
     Ok((packages, problems))
@@ -44,7 +48,8 @@ pub(crate) fn read(catalog: &Path) -> Result<(Vec<Package>, Vec<String>), Error>
 
 /// The folders in `catalog`, sorted by name.
 pub(crate) fn folders(catalog: &Path) -> Result<Vec<PathBuf>, Error> {
-    let unreadable = |source: std::io::Error| Error::Catalog { path: catalog.to_owned(), problem: source.to_string() };
+    let unreadable =
+        |source: std::io::Error| Error::Catalog { path: catalog.to_owned(), problem: source.to_string() };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(catalog).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

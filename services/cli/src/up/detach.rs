@@ -53,7 +53,13 @@ fn start(up: &Up, global: &Global, run: &RunFolder) -> Result<Child, Error> {
     let this = std::env::current_exe().map_err(Error::system("find this program"))?;
     let mut command = Command::new(&this);
     command.args(["up", "--in-background", "--addr", &global.addr, "--ops", &up.ops.to_string()]);
-    command.arg("--catalog").arg(&up.catalog).arg("--classifier").arg(&up.classifier).arg("--run").arg(&up.run);
+    command
+        .arg("--catalog")
+        .arg(&up.catalog)
+        .arg("--classifier")
+        .arg(&up.classifier)
+        .arg("--run")
+        .arg(&up.run);
     if up.one_process {
         command.arg("--one-process");
     }
@@ -90,6 +96,14 @@ fn ended(run: &RunFolder) -> Error {
 }
 
 fn reason(process: &ProcessState) -> String {
+    let refused: Vec<String> = process
+        .serves
+        .iter()
+        .filter_map(|served| served.refused.as_ref().map(|reason| format!("{}: {reason}", served.name)))
+        .collect();
+    if !refused.is_empty() {
+        return refused.join("; ");
+    }
     let end = process.last_end.as_deref().unwrap_or("it does not become ready");
     let said = run_folder::last_line(&process.log).map(|line| format!(": {line}")).unwrap_or_default();
     format!("{end}{said} (log: {})", process.log.display())

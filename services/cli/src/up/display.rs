@@ -38,7 +38,11 @@ impl Mode {
 }
 
 /// Shows what happens until the board is gone.
-pub(crate) async fn show(mode: Mode, mut state: watch::Receiver<State>, mut notices: UnboundedReceiver<Notice>) {
+pub(crate) async fn show(
+    mode: Mode,
+    mut state: watch::Receiver<State>,
+    mut notices: UnboundedReceiver<Notice>,
+) {
     let mut screen = Screen::default();
     let mut redraw = tokio::time::interval(REDRAW_EVERY);
     loop {
@@ -88,7 +92,10 @@ impl Screen {
             Mode::Lines => {}
             Mode::Json => {
                 if self.last.as_ref() != Some(state) {
-                    print::out(&format!("{}\n", serde_json::to_string(state).expect("plain data, keys are strings")));
+                    print::out(&format!(
+                        "{}\n",
+                        serde_json::to_string(state).expect("plain data, keys are strings")
+                    ));
                     self.last = Some(state.clone());
                 }
             }
@@ -145,9 +152,13 @@ fn state(process: &ProcessState, served: &Served) -> (String, Color) {
         (Phase::Running, Readiness::Starting) => ("starting".to_owned(), Color::Yellow),
         (Phase::Running, Readiness::Ready) => ("ready".to_owned(), Color::Green),
         (Phase::Running, Readiness::NotReady) => ("not ready".to_owned(), Color::Red),
-        (Phase::Running, Readiness::Refused) => ("refused: see its log".to_owned(), Color::Red),
+        (Phase::Running, Readiness::Refused) => (refusal(served), Color::Red),
         (Phase::Down, _) => (format!("down: {}", process.last_end.as_deref().unwrap_or("ended")), Color::Red),
         (Phase::Stopping, _) => ("stopping".to_owned(), Color::Yellow),
         (Phase::Stopped, _) => ("stopped".to_owned(), Color::DarkGrey),
     }
+}
+
+fn refusal(served: &Served) -> String {
+    format!("refused: {}", print::printable(served.refused.as_deref().unwrap_or("no reason given")))
 }

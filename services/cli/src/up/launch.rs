@@ -23,7 +23,11 @@ impl Launch {
         self.bind()?;
         let mut words = self.program.into_iter();
         let program = words.next().expect("at least one word, required by clap");
-        Err(Error::File { what: "cannot start", path: program.clone().into(), source: Command::new(program).args(words).exec() })
+        Err(Error::File {
+            what: "cannot start",
+            path: program.clone().into(),
+            source: Command::new(program).args(words).exec(),
+        })
     }
 
     /// SIGTERM and not SIGKILL: what is being answered is still answered.
@@ -34,7 +38,8 @@ impl Launch {
         set_parent_process_death_signal(Some(Signal::TERM))
             .map_err(|error| Error::system("bind this process to its parent")(error.into()))?;
         // The parent may have gone before the line above.
-        let is_orphan = getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get().unsigned_abs()) != Some(self.parent);
+        let is_orphan =
+            getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get().unsigned_abs()) != Some(self.parent);
         if is_orphan {
             return Err(Error::Orphan { parent: self.parent });
         }

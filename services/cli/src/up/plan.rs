@@ -38,7 +38,8 @@ impl Plan {
         let addr = ports.claim(addr, "--addr")?;
         let ops = ports.claim(up.ops, "--ops")?;
 
-        let groups: Vec<&[Package]> = if up.one_process { vec![&packages] } else { packages.chunks(1).collect() };
+        let groups: Vec<&[Package]> =
+            if up.one_process { vec![&packages] } else { packages.chunks(1).collect() };
         let mut specs = vec![router(up, &programs, run, (addr, ops))];
         let mut experts = Vec::new();
         for group in groups {

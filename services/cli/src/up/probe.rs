@@ -2,16 +2,19 @@
 
 use std::{fmt, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use nanogrid_proto::{
     inference::{ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient},
     tensor::{self, Data, Tensor},
-    v1::{InferRequest, RouteRequest, grid_client::GridClient, infer_request::Payload},
+    v1::{
+        GetInfoRequest, GetInfoResponse, InferRequest, RouteRequest, expert_info_client::ExpertInfoClient,
+        grid_client::GridClient, infer_request::Payload,
+    },
 };
 use nanogrid_settings::{ExpertName, Task};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -44,7 +47,14 @@ impl Target {
             Self::Router => ("router".to_owned(), String::new()),
             Self::Expert { name, version, .. } => (name.to_string(), version.to_string()),
         };
-        Served { name, version, readiness: Readiness::Starting, start_up: None, first_answer: None }
+        Served {
+            name,
+            version,
+            readiness: Readiness::Starting,
+            start_up: None,
+            first_answer: None,
+            refused: None,
+        }
     }
 
     /// As the health service calls it: the whole server, or one expert.
@@ -59,7 +69,10 @@ impl Target {
     async fn ask(&self, channel: Channel) -> Result<bool, Status> {
         match self {
             Self::Router => {
-                let request = InferRequest { payload: Some(Payload::Text(QUESTION.to_owned())), ..InferRequest::default() };
+                let request = InferRequest {
+                    payload: Some(Payload::Text(QUESTION.to_owned())),
+                    ..InferRequest::default()
+                };
                 GridClient::new(channel).route(RouteRequest { request: Some(request) }).await?;
                 Ok(true)
             }
@@ -67,9 +80,13 @@ impl Target {
                 if !takes_text(*task) {
                     return Ok(false);
                 }
-                let mut request = ModelInferRequest { model_name: name.to_string(), ..ModelInferRequest::default() };
+                let mut request =
+                    ModelInferRequest { model_name: name.to_string(), ..ModelInferRequest::default() };
                 let data = Data::Bytes(vec![QUESTION.into()]);
-                tensor::set_inputs(&mut request, vec![Tensor { name: "text".to_owned(), shape: vec![1], data }]);
+                tensor::set_inputs(
+                    &mut request,
+                    vec![Tensor { name: "text".to_owned(), shape: vec![1], data }],
+                );
                 GrpcInferenceServiceClient::new(channel).model_infer(request).await?;
                 Ok(true)
             }
@@ -79,7 +96,11 @@ impl Target {
 
 fn takes_text(task: Task) -> bool {
     match task {
-        Task::TextClassification | Task::TokenClassification | Task::TextToText | Task::Embedding | Task::TextToSpeech => true,
+        Task::TextClassification
+        | Task::TokenClassification
+        | Task::TextToText
+        | Task::Embedding
+        | Task::TextToSpeech => true,
         Task::ImageClassification | Task::SpeechToText | Task::Series | Task::Tensor => false,
     }
 }
@@ -98,30 +119,46 @@ pub(crate) struct Probe<'a> {
 impl Probe<'_> {
     /// Writes the readiness of the process to the board for as long as it is polled.
     pub(crate) async fn follow(&self) {
-        join_all((0..self.spec.targets.len()).map(|at| self.follow_target(at))).await;
-        std::future::pending().await
+        let targets = join_all((0..self.spec.targets.len()).map(|at| self.follow_target(at)));
+        join(targets, self.find_refused()).await;
     }
 
-    /// Returns when the process says that it will never serve this target.
     async fn follow_target(&self, at: usize) {
         loop {
             let channel = self.connect().await;
             // A stream ends with the process, which is noticed elsewhere, or with a connection that broke.
-            let ended = self.follow_health(at, channel).await;
-            if let Err(status) = ended
-                && status.code() == Code::NotFound
-            {
-                let target = &self.spec.targets[at];
-                self.set_readiness(at, Readiness::Refused);
-                let log = self.spec.log.display();
-                self.board.say(Level::Warn, format!("{target} is not served by its process; the log says why: {log}"));
-                return;
-            }
-            if self.has_been_ready(at) {
-                self.set_readiness(at, Readiness::NotReady);
-            }
+            let _ = self.follow_health(at, channel).await;
+            self.not_ready(at);
             tokio::time::sleep(RECONNECT_AFTER).await;
         }
+    }
+
+    /// Once the process as a whole serves, what it does not serve now it will not serve at all.
+    async fn find_refused(&self) {
+        let Ok(info) = self.info_when_serving().await else { return };
+        for (at, target) in self.spec.targets.iter().enumerate() {
+            let Target::Expert { name, .. } = target else { continue };
+            let package = info.packages.iter().find(|package| package.name == name.as_str());
+            if package.is_some_and(|package| package.ready) {
+                continue;
+            }
+            let reason = package.map_or("it is not among what the process serves", |package| &package.reason);
+            self.board.say(Level::Warn, format!("{target} is not served: {reason}"));
+            self.board.process(self.index, |process| process.serves[at].refused = Some(reason.to_owned()));
+            self.set_readiness(at, Readiness::Refused);
+        }
+    }
+
+    async fn info_when_serving(&self) -> Result<GetInfoResponse, Status> {
+        let channel = self.connect().await;
+        let mut replies =
+            HealthClient::new(channel.clone()).watch(HealthCheckRequest::default()).await?.into_inner();
+        while let Some(reply) = replies.message().await? {
+            if reply.status() == ServingStatus::Serving {
+                return Ok(ExpertInfoClient::new(channel).get_info(GetInfoRequest {}).await?.into_inner());
+            }
+        }
+        Err(Status::unavailable("the process has ended"))
     }
 
     /// Connects as soon as the process listens. Tries are as frequent as they can be without blurring what is measured.
@@ -133,7 +170,8 @@ impl Probe<'_> {
                 Ok(channel) => return channel,
                 Err(_) => {
                     let pause = self.started.elapsed() / 50;
-                    tokio::time::sleep(pause.clamp(Duration::from_millis(1), Duration::from_millis(200))).await;
+                    tokio::time::sleep(pause.clamp(Duration::from_millis(1), Duration::from_millis(200)))
+                        .await;
                 }
             }
         }
@@ -145,21 +183,24 @@ impl Probe<'_> {
         let mut replies = HealthClient::new(channel.clone()).watch(request).await?.into_inner();
         while let Some(reply) = replies.message().await? {
             match reply.status() {
-                ServingStatus::ServiceUnknown => return Err(Status::not_found("")),
                 ServingStatus::Serving => {
                     if !self.has_been_ready(at) {
                         self.first_time(at, channel.clone()).await;
                     }
                     self.set_readiness(at, Readiness::Ready);
                 }
-                ServingStatus::Unknown | ServingStatus::NotServing => {
-                    if self.has_been_ready(at) {
-                        self.set_readiness(at, Readiness::NotReady);
-                    }
+                ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown => {
+                    self.not_ready(at)
                 }
             }
         }
         Ok(())
+    }
+
+    fn not_ready(&self, at: usize) {
+        if self.has_been_ready(at) {
+            self.set_readiness(at, Readiness::NotReady);
+        }
     }
 
     fn set_readiness(&self, at: usize, readiness: Readiness) {
@@ -191,7 +232,8 @@ impl Probe<'_> {
             }
             (Ok(_), first_answer) => {
                 let (what, time) = first_answer.map_or(("ready", start_up), |time| ("first answer", time));
-                let text = format!("{target} at {}: {what} {} after exec", self.spec.address, print::duration(time));
+                let text =
+                    format!("{target} at {}: {what} {} after exec", self.spec.address, print::duration(time));
                 self.board.say(Level::Seen, text);
             }
         }

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     print,
     up::{
-        board::{Board, Level, Phase, Readiness},
+        board::{Board, Level, Phase},
         probe::{Probe, Target},
         run_folder,
     },
@@ -36,9 +36,13 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 /// A start that takes longer lets the next one begin beside it.
 const START_TURN: Duration = Duration::from_secs(5);
 
-/// What the processes get between SIGTERM and the end. They are told nobody follows: no balancer has to notice first.
-const DRAIN: [(&str, &str); 2] =
-    [("NANOGRID__SERVER__DRAIN__SERVE_ON", "0s"), ("NANOGRID__SERVER__DRAIN__HARD_STOP", "10s")];
+const ENVIRONMENT: [(&str, &str); 3] = [
+    // No balancer has to notice the end of a process here before it begins.
+    ("NANOGRID__SERVER__DRAIN__SERVE_ON", "0s"),
+    ("NANOGRID__SERVER__DRAIN__HARD_STOP", "10s"),
+    // The last line of a log is to be the reason, whatever is set where `up` runs.
+    ("RUST_LIB_BACKTRACE", "0"),
+];
 
 /// Longer than the hard stop above: only a process that ignores it is killed.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -128,14 +132,18 @@ impl Supervisor {
     }
 
     fn start(&self, spec: &Spec) -> Result<Child, Error> {
-        let log = File::options().create(true).append(true).open(&spec.log).map_err(Error::file("cannot open", &spec.log))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&spec.log)
+            .map_err(Error::file("cannot open", &spec.log))?;
         let stderr = log.try_clone().map_err(Error::file("cannot open", &spec.log))?;
         Command::new(&self.launcher)
             .arg("launch")
             .args(["--parent", &std::process::id().to_string(), "--"])
             .arg(&spec.program)
             .args(&spec.arguments)
-            .envs(DRAIN)
+            .envs(ENVIRONMENT)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(stderr)
@@ -159,13 +167,16 @@ impl Supervisor {
     }
 
     fn report(&self, index: usize, spec: &Spec, end: &str, delay: Duration) {
-        let was_ready = self.board.watch().borrow().processes[index].serves.iter().any(|served| served.start_up.is_some());
+        let was_ready = self.board.watch().borrow().processes[index]
+            .serves
+            .iter()
+            .any(|served| served.start_up.is_some());
         self.board.process(index, |process| {
             (process.phase, process.pid) = (Phase::Down, None);
             process.failed_starts = if was_ready { 0 } else { process.failed_starts + 1 };
             process.last_end = Some(end.to_owned());
-            for served in &mut process.serves {
-                (served.readiness, served.start_up, served.first_answer) = (Readiness::Starting, None, None);
+            for (served, target) in process.serves.iter_mut().zip(&spec.targets) {
+                *served = target.served();
             }
         });
         let said = run_folder::last_line(&spec.log).map(|line| format!(": {line}")).unwrap_or_default();

@@ -14,7 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Says when the grid answers; never returns.
 pub(crate) async fn run(board: &Board) {
     let mut state = board.watch();
-    let has_started = |state: &State| state.processes.iter().all(|process| process.has_started() || process.is_failing());
+    let has_started =
+        |state: &State| state.processes.iter().all(|process| process.has_started() || process.is_failing());
     if state.wait_for(has_started).await.is_ok() {
         while !has_reached_all(&state.borrow().clone()).await {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -43,5 +44,8 @@ async fn has_reached_all(state: &State) -> bool {
 fn summary(state: &State) -> String {
     let experts = || state.processes.iter().skip(1).flat_map(|process| &process.serves);
     let (n_ready, n_all) = (experts().filter(|served| served.is_ready()).count(), experts().count());
-    format!("the grid answers at {}: {n_ready} of {n_all} experts ready; try `nanogrid infer \"...\"`", state.addr)
+    format!(
+        "the grid answers at {}: {n_ready} of {n_all} experts ready; try `nanogrid infer \"...\"`",
+        state.addr
+    )
 }
