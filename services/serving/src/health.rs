@@ -45,7 +45,7 @@ impl Health {
         Self { state: Arc::new(watch::Sender::new(State::default())) }
     }
 
-    /// Says whether a service (e.g. `nanogrid.v1.Expert/intent`) can be asked. Name every service before serving, as
+    /// Says whether a service (e.g. `intent`) can be asked. Name every service before serving, as
     /// not serving: readiness waits for those it knows.
     ///
     /// The empty name is the process. Once it is set, it alone decides on readiness, so that one broken model of

@@ -174,12 +174,12 @@ async fn reflection_lists_what_is_served() {
 #[tokio::test]
 async fn the_ops_side_tells_metrics_liveness_and_what_is_not_ready() {
     let server = Running::start(SOON).await;
-    server.health.set("nanogrid.v1.Expert/intent", false);
+    server.health.set("intent", false);
     assert_eq!(server.get("/livez").await.0, 200);
     let (code, text) = server.get("/readyz").await;
     assert_eq!(code, 503);
-    assert!(text.ends_with("not ready\nnot serving: nanogrid.v1.Expert/intent\n"), "{text}");
-    server.health.set("nanogrid.v1.Expert/intent", true);
+    assert!(text.ends_with("not ready\nnot serving: intent\n"), "{text}");
+    server.health.set("intent", true);
     assert_eq!(server.get("/readyz").await.0, 200);
 
     ExpertInfoClient::new(server.channel().await).get_info(info(0, None)).await.unwrap();
@@ -224,9 +224,9 @@ async fn control_answers_on_the_ops_port() {
 #[tokio::test]
 async fn a_drain_tells_watchers_first_and_answers_what_is_in_flight() {
     let mut server = Running::start(Drain { serve_on: Duration::from_millis(700), ..SOON }).await;
-    server.health.set("nanogrid.v1.Expert/intent", true);
+    server.health.set("intent", true);
     let channel = server.channel().await;
-    let service = "nanogrid.v1.Expert/intent".to_owned();
+    let service = "intent".to_owned();
     let mut changes =
         HealthClient::new(channel.clone()).watch(HealthCheckRequest { service }).await.unwrap().into_inner();
     assert_eq!(changes.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
