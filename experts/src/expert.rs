@@ -39,7 +39,11 @@ impl Expert {
         let metrics = metrics.model(package.name.as_str(), &version);
         let largest_batch = limits.max_batch_rows.max(limits.max_rows).get();
         let statistics = Arc::new(Statistics::new(metrics, largest_batch));
-        let model = Model::load(&package, &options(&package, limits, &statistics))?;
+        let model = Model::load(&package, &options(&package, limits))?;
+        model.observe({
+            let statistics = Arc::clone(&statistics);
+            move |rows, inference| statistics.executed(rows, inference)
+        });
         let task = Loaded::new(&package, model, limits)?;
         statistics.metrics().loaded(started.elapsed());
         statistics.metrics().ready(true);
@@ -92,8 +96,7 @@ const SHORTEST_PUSHBACK: Duration = Duration::from_millis(1);
 /// A client that is told more than this would outwait any burst that a nano model can have.
 const LONGEST_PUSHBACK: Duration = Duration::from_secs(1);
 
-fn options(package: &Package, limits: &InferenceSettings, statistics: &Arc<Statistics>) -> ModelOptions {
-    let statistics = Arc::clone(statistics);
+fn options(package: &Package, limits: &InferenceSettings) -> ModelOptions {
     ModelOptions {
         workers: limits.workers,
         queue: limits.queue,

@@ -94,7 +94,7 @@ impl Loading {
     }
 
     fn refused(&self, name: &str, version: u32, folder: &Path, error: &LoadError) -> String {
-        //self.metrics.refused();
+        self.metrics.refused();
         tracing::warn!(expert = name, version, folder = %folder.display(), %error, "package left out");
         error.to_string()
     }

@@ -122,7 +122,8 @@ impl Catalog {
             title: settings.title.clone(),
             timeout: settings.timeout,
             versions: settings.versions.iter().map(version).collect(),
-            split: Split::try_new(settings.name.as_str(), weights).expect("the grid file's weights were checked"),
+            split: Split::try_new(settings.name.as_str(), weights)
+                .expect("the grid file's weights were checked"),
         }
     }
 }

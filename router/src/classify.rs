@@ -174,7 +174,9 @@ impl Model {
         let classifier = package.manifest.as_ref().and_then(|manifest| manifest.classifier.as_ref());
         let Some(classifier) = classifier else {
             let folder = folder.display();
-            return Err(format!("{folder}: version.toml has no table `classifier`: give it `threshold` and `none-label`"));
+            return Err(format!(
+                "{folder}: version.toml has no table `classifier`: give it `threshold` and `none-label`"
+            ));
         };
         nanogrid_onnx::init(onnxruntime).map_err(|error| error.to_string())?;
         // As many as there are threads to run it: nobody ever waits for a session.

@@ -43,7 +43,8 @@ impl Control for ControlService {
     }
 
     async fn reload(&self, _request: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
-        let changed = self.discovery.reload().map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let changed =
+            self.discovery.reload().map_err(|error| Status::failed_precondition(error.to_string()))?;
         let grid_generation = self.router.catalog.now().generation;
         Ok(Response::new(ReloadResponse { grid_generation, changed }))
     }

@@ -196,7 +196,9 @@ impl CallError {
             Code::Cancelled if has_passed || caused_by(&source, |error| error.is::<TimeoutExpired>()) => {
                 Self::TimedOut { limit }
             }
-            Code::Cancelled | Code::Unavailable if caused_by(&source, is_not_sent) => Self::NotSent { endpoint, source },
+            Code::Cancelled | Code::Unavailable if caused_by(&source, is_not_sent) => {
+                Self::NotSent { endpoint, source }
+            }
             Code::Unavailable => Self::Unreachable { endpoint, source },
             Code::ResourceExhausted => Self::Overloaded { endpoint, source },
             Code::FailedPrecondition if source.metadata().contains_key(NOT_MINE) => {
@@ -211,15 +213,10 @@ impl CallError {
             | Code::OutOfRange
             | Code::Unimplemented => Self::Refused { endpoint, source },
             // tonic says UNKNOWN when a connection breaks under a call; an expert that means it set no source.
-            Code::Unknown if source.source().is_some() => {
-                Self::Unreachable { endpoint, source }
+            Code::Unknown if source.source().is_some() => Self::Unreachable { endpoint, source },
+            Code::Ok | Code::Cancelled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
+                Self::Failed { endpoint, source }
             }
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::Aborted
-            | Code::Internal
-            | Code::DataLoss => Self::Failed { endpoint, source },
         }
     }
 
@@ -308,10 +305,9 @@ impl CallError {
             | Self::NotMine { source, .. }
             | Self::Refused { source, .. }
             | Self::Failed { source, .. } => Some(source),
-            Self::NoEndpoint { .. }
-            | Self::TimedOut { .. }
-            | Self::Malformed { .. }
-            | Self::Cancelled => None,
+            Self::NoEndpoint { .. } | Self::TimedOut { .. } | Self::Malformed { .. } | Self::Cancelled => {
+                None
+            }
         }
     }
 }

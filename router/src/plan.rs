@@ -108,7 +108,9 @@ impl fmt::Display for Why {
             Self::TakesKind(kind) => write!(f, "it takes {kind}"),
             Self::Confident { threshold } => write!(f, "the classifier is at least {threshold:.2} sure"),
             Self::Unsure { threshold } => write!(f, "the classifier is less than {threshold:.2} sure"),
-            Self::Crowded { max_experts } => write!(f, "at most {max_experts} are asked, and others suit better"),
+            Self::Crowded { max_experts } => {
+                write!(f, "at most {max_experts} are asked, and others suit better")
+            }
         }
     }
 }
@@ -182,7 +184,8 @@ fn named(request: &Request, grid: &Grid, max_experts: usize) -> Result<Decision,
                 return Err(Error::invalid("experts", reason));
             }
             None => {
-                let reason = format!("names `{name}`, which takes tensors: ask it over the Open Inference Protocol");
+                let reason =
+                    format!("names `{name}`, which takes tensors: ask it over the Open Inference Protocol");
                 return Err(Error::invalid("experts", reason));
             }
         }
@@ -199,7 +202,9 @@ fn by_kind(kind: Kind, grid: &Grid, max_experts: usize) -> Decision {
         confidence: 1.0,
         why: if idx < max_experts { Why::TakesKind(kind) } else { Why::Crowded { max_experts } },
     });
-    decision(DecidedBy::Modality, candidates.collect(), None, || format!("no expert of this grid takes {kind}"))
+    decision(DecidedBy::Modality, candidates.collect(), None, || {
+        format!("no expert of this grid takes {kind}")
+    })
 }
 
 /// Labels that are no experts of this grid, or experts that take no text, are nobody to ask.

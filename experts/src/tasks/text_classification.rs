@@ -97,19 +97,15 @@ impl TextClassification {
     }
 
     fn label(&self, scored: &Scored<'_>) -> Bytes {
-        match self.position(scored) {
-            Some(idx) => self.labels[idx].clone(),
+        match scored.index.and_then(|idx| self.labels.get(idx)) {
+            Some(label) => label.clone(),
             None => Bytes::copy_from_slice(scored.label.as_bytes()),
         }
     }
 
-    fn position(&self, scored: &Scored<'_>) -> Option<usize> {
-        self.labels.iter().position(|label| label == scored.label)
-    }
-
     fn entry(&self, scored: &Scored<'_>) -> Bytes {
         // A label for "out of scope" that the model itself does not know counts as one more.
-        let idx = self.position(scored).unwrap_or(self.labels.len());
+        let idx = scored.index.unwrap_or(self.labels.len());
         classification::entry(f64::from(scored.score), idx, Some(scored.label))
     }
 }

@@ -16,7 +16,10 @@ use tokio::time::Instant;
 use tonic::{Response, transport::Channel};
 use tracing::{Instrument, Span, debug, field::Empty, info_span};
 
-use super::{Dispatch, client};
+use super::{
+    Dispatch,
+    client::{self, TimeLimit},
+};
 use crate::{catalog::Version, endpoint::Endpoint, error::CallError, plan::Call};
 
 /// What became of a call, before anyone has looked into the answer.
@@ -34,7 +37,12 @@ pub struct Attempted {
 
 impl Dispatch {
     /// Sends `message` to the expert, as it is but for the name and the version of the model.
-    pub async fn forward(&self, call: &Call, mut message: ModelInferRequest, headers: &HeaderMap) -> Attempted {
+    pub async fn forward(
+        &self,
+        call: &Call,
+        mut message: ModelInferRequest,
+        headers: &HeaderMap,
+    ) -> Attempted {
         let version = call.version();
         let span = span(call);
         let ending = Ending::new(&version.calls, trace_id(&span));
@@ -56,7 +64,7 @@ impl Dispatch {
         message: &ModelInferRequest,
         headers: &HeaderMap,
     ) -> (Result<Response<ModelInferResponse>, CallError>, Option<Arc<str>>, u32) {
-        let deadline = Instant::now() + call.limit;
+        let limit = TimeLimit::from_now(call.limit);
         let mut last: Option<Arc<Endpoint>> = None;
         let mut attempts = 0;
         loop {
@@ -66,7 +74,7 @@ impl Dispatch {
             attempts += 1;
             let address = &endpoint.identity.address;
             let request = client::request(message.clone(), headers, &Span::current());
-            match client::infer(channel, request, address, deadline, self.max_message).await {
+            match client::infer(channel, request, address, limit, self.max_message).await {
                 // Nobody has seen the request, so that trying once more costs the expert nothing.
                 Err(error @ CallError::NotSent { .. }) if attempts == 1 => {
                     debug!(%error, "trying once more");

@@ -1,6 +1,6 @@
 //! The Open Inference Protocol as the router speaks it to an expert.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -54,20 +54,32 @@ pub(super) fn request(
     tonic::Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
 }
 
+/// The time of a call, all its tries together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimeLimit {
+    whole: Duration,
+    deadline: Instant,
+}
+
+impl TimeLimit {
+    pub(super) fn from_now(whole: Duration) -> Self {
+        Self { whole, deadline: Instant::now() + whole }
+    }
+}
+
 /// One try. The expert is told how much time is left, and is not waited for any longer than that.
 pub(super) async fn infer(
     channel: Channel,
     mut request: tonic::Request<ModelInferRequest>,
     endpoint: &Arc<str>,
-    deadline: Instant,
+    TimeLimit { whole, deadline }: TimeLimit,
     max_message: usize,
 ) -> Result<Response<ModelInferResponse>, CallError> {
-    let limit = deadline.saturating_duration_since(Instant::now());
-    request.set_timeout(limit);
+    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
     let mut client = GrpcInferenceServiceClient::new(channel).max_decoding_message_size(max_message);
     match timeout_at(deadline, client.model_infer(request)).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(status)) => Err(CallError::of(status, endpoint, limit, Instant::now() >= deadline)),
-        Err(_elapsed) => Err(CallError::TimedOut { limit }),
+        Ok(Err(status)) => Err(CallError::of(status, endpoint, whole, Instant::now() >= deadline)),
+        Err(_elapsed) => Err(CallError::TimedOut { limit: whole }),
     }
 }

@@ -30,7 +30,10 @@ pub enum Typed {
     /// Best first.
     Labels(Vec<(String, f32)>),
     Spans(Vec<Span>),
-    Text { text: String, score: f32 },
+    Text {
+        text: String,
+        score: f32,
+    },
     /// A WAV file.
     Audio(Bytes),
     Vector(Vec<f32>),
@@ -166,7 +169,9 @@ fn same_length(outputs: &[(&str, usize)]) -> Result<(), String> {
     let (first, length) = outputs[0];
     match outputs.iter().find(|(_, other)| *other != length) {
         None => Ok(()),
-        Some((name, other)) => Err(format!("outputs `{first}` and `{name}` differ in length: {length}, {other}")),
+        Some((name, other)) => {
+            Err(format!("outputs `{first}` and `{name}` differ in length: {length}, {other}"))
+        }
     }
 }
 
@@ -174,7 +179,9 @@ fn times(response: &ModelInferResponse) -> StageTimes {
     let stage = |name: &str| match response.parameters.get(name)?.parameter_choice.as_ref()? {
         ParameterChoice::Int64Param(micros) => u64::try_from(*micros).ok().map(Duration::from_micros),
         ParameterChoice::Uint64Param(micros) => Some(Duration::from_micros(*micros)),
-        ParameterChoice::BoolParam(_) | ParameterChoice::StringParam(_) | ParameterChoice::DoubleParam(_) => None,
+        ParameterChoice::BoolParam(_) | ParameterChoice::StringParam(_) | ParameterChoice::DoubleParam(_) => {
+            None
+        }
     };
     StageTimes {
         preprocess: stage("nanogrid_preprocess_us"),

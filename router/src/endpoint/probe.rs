@@ -47,37 +47,39 @@ pub(super) async fn identify(channel: &Channel, expected: &Identity) -> Result<F
 fn check(process: GetInfoResponse, expected: &Identity) -> Result<Facts, String> {
     let Identity { address: _, expert, version, task, model_sha256 } = expected;
     let wanted = format!("`{expert}` version {version}");
-    let is_wanted = |package: &PackageInfo| {
-        package.name == expert.as_str() && package.version.parse() == Ok(*version)
-    };
+    let is_wanted =
+        |package: &PackageInfo| package.name == expert.as_str() && package.version.parse() == Ok(*version);
     let Some(package) = process.packages.iter().find(|package| is_wanted(package)) else {
-        let served = process.packages.iter().map(|package| format!("`{}` version {}", package.name, package.version));
+        let served =
+            process.packages.iter().map(|package| format!("`{}` version {}", package.name, package.version));
         let served = served.collect::<Vec<_>>().join(", ");
         return Err(format!("the grid file wants {wanted} here, and it serves {served}"));
     };
     if package.task != task.as_str() {
-        return Err(format!("the grid file says that {wanted} does `{task}`, and it does `{}`", package.task));
+        return Err(format!(
+            "the grid file says that {wanted} does `{task}`, and it does `{}`",
+            package.task
+        ));
     }
     match model_sha256 {
-        Some(digest) if *digest != package.model_sha256 => {
-            Err(format!("the grid file wants {wanted} with model {digest}, and it has {}", package.model_sha256))
+        Some(digest) if *digest != package.model_sha256 => Err(format!(
+            "the grid file wants {wanted} with model {digest}, and it has {}",
+            package.model_sha256
+        )),
+        Some(_) | None => {
+            Ok(Facts { pid: process.pid, memory: process.memory, model_sha256: package.model_sha256.clone() })
         }
-        Some(_) | None => Ok(Facts {
-            pid: process.pid,
-            memory: process.memory,
-            model_sha256: package.model_sha256.clone(),
-        }),
     }
 }
 
 async fn model_ready(channel: &Channel, expected: &Identity) -> Result<bool, Ended> {
-    let request = ModelReadyRequest {
-        name: expected.expert.to_string(),
-        version: expected.version.to_string(),
-    };
+    let request =
+        ModelReadyRequest { name: expected.expert.to_string(), version: expected.version.to_string() };
     match patient(GrpcInferenceServiceClient::new(channel.clone()).model_ready(request)).await {
         Ok(response) => Ok(response.into_inner().ready),
-        Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unimplemented) => {
+        Err(status)
+            if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unimplemented) =>
+        {
             let Identity { expert, version, .. } = expected;
             let message = status.message();
             Err(Ended::Refused(format!("it does not know `{expert}` version {version}: {message}")))
@@ -125,9 +127,7 @@ fn lost_unless_unknown(status: &Status) -> Option<Ended> {
     (!matches!(status.code(), Code::Unimplemented | Code::NotFound)).then(|| lost(status))
 }
 
-async fn patient<T>(
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<Response<T>, Status> {
+async fn patient<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<Response<T>, Status> {
     match timeout(PATIENCE, call).await {
         Ok(result) => result,
         Err(_elapsed) => Err(Status::deadline_exceeded(format!("no answer within {PATIENCE:?}"))),

@@ -31,7 +31,11 @@ impl Registry {
     /// The endpoint of this identity; the first time, it starts to connect.
     pub fn get(&self, identity: Identity) -> Arc<Endpoint> {
         let entry = self.running.entry(identity.clone()).or_insert_with(|| {
-            let gauge = self.metrics.endpoint(identity.expert.as_str(), &identity.version.to_string(), &identity.address);
+            let gauge = self.metrics.endpoint(
+                identity.expert.as_str(),
+                &identity.version.to_string(),
+                &identity.address,
+            );
             let endpoint = Arc::new(Endpoint::new(identity, gauge));
             let task = AbortOnDropHandle::new(tokio::spawn(session::run(endpoint.clone())));
             Running { endpoint, _task: task }

@@ -35,10 +35,7 @@ impl GridService {
 
 #[tonic::async_trait]
 impl grid_server::Grid for GridService {
-    async fn infer(
-        &self,
-        request: Request<v1::InferRequest>,
-    ) -> Result<Response<v1::InferResponse>, Status> {
+    async fn infer(&self, request: Request<v1::InferRequest>) -> Result<Response<v1::InferResponse>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let envelope = Envelope::read(&metadata, &extensions)?;
         let (reply, word) = self.router.infer(message, envelope).await?;
@@ -75,17 +72,15 @@ impl grid_server::Grid for GridService {
         Ok(Response::new(messages.map(answer).buffer_unordered(STREAM_WIDTH).boxed()))
     }
 
-    async fn route(
-        &self,
-        request: Request<v1::RouteRequest>,
-    ) -> Result<Response<v1::RouteResponse>, Status> {
+    async fn route(&self, request: Request<v1::RouteRequest>) -> Result<Response<v1::RouteResponse>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let envelope = Envelope::read(&metadata, &extensions)?;
         let message = message.request.ok_or_else(|| Error::invalid("request", "must be given"))?;
         let mut stages = Stages::new(&self.router);
         let request = wire::request(message, envelope, &self.router.limits, stages.started)?;
         let plan = self.router.decide(&request, &mut stages)?;
-        let mut response = Response::new(wire::route_reply(plan.decision.clone(), &plan.calls, stages.times()));
+        let mut response =
+            Response::new(wire::route_reply(plan.decision.clone(), &plan.calls, stages.times()));
         tell(response.metadata_mut(), metadata::DECISION, plan.decision.verdict.as_str());
         Ok(response)
     }

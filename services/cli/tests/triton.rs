@@ -16,11 +16,11 @@ fn python() -> String {
 }
 
 #[track_caller]
-fn check(grid: &Grid, address: &str, models: &[&str]) {
+fn check(grid: &Grid, address: &str, arguments: &[&str]) {
     let output = Command::new(python())
         .arg(root().join("services/cli/tests/python/triton_client.py"))
         .arg(address)
-        .args(models)
+        .args(arguments)
         .output()
         .expect("python runs");
     let (said, problem) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -31,14 +31,14 @@ fn check(grid: &Grid, address: &str, models: &[&str]) {
 fn tritonclient_is_at_home_with_an_expert() {
     let grid = Grid::up(&[]);
     let address = grid.process("intent")["address"].as_str().expect("an address").to_owned();
-    check(&grid, &address, &["intent"]);
+    check(&grid, &address, &["intent", "--health-of-each"]);
 }
 
 #[test]
 fn tritonclient_is_at_home_with_all_experts_in_one_process() {
     let grid = Grid::up(&["--one-process"]);
     let address = grid.process("experts")["address"].as_str().expect("an address").to_owned();
-    check(&grid, &address, &["intent", "language", "sentiment"]);
+    check(&grid, &address, &["intent", "language", "sentiment", "--health-of-each"]);
 }
 
 #[test]

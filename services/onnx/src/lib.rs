@@ -1,18 +1,33 @@
 //! Packages, sessions, worker threads, batches: the only user of ort.
+//!
+//! ```text
+//! Package::open --> Text::load   text -> tokens
+//!               `-> Model::load  tokens -> queue -> batch -> session -> logits      (own threads)
+//!               `-> Inline::load tokens ----------------> session -> logits         (the caller's thread)
+//!               `-> Ranking::new                                     logits -> labels with scores
+//! ```
+//!
+//! [`init`] finds and loads ONNX Runtime and comes before any model. What is wrong with a package is said when it is
+//! opened or loaded, in one sentence with the way out; after that, nothing that a request holds can end the process.
+
 mod error;
 mod inline;
 mod library;
 mod model;
 mod package;
 mod scores;
+mod session;
+mod tally;
 mod tensor;
 mod text;
+mod worker;
 
 pub use error::{Error, RunError};
 pub use inline::Inline;
 pub use library::init;
-pub use model::{Counters, Model, ModelOptions, Run, TensorRun, Times};
+pub use model::{Model, ModelOptions, Run, TensorRun, Times};
 pub use package::Package;
 pub use scores::{Ranking, Scored};
+pub use tally::Counters;
 pub use tensor::{Datatype, Elements, Outlet, TensorValue};
 pub use text::{Text, Tokens};

@@ -1,7 +1,29 @@
-//! The handle to a loaded model.
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
-use tokio::time::Instant;
-use crate::{Error, Outlet, Package, RunError, TensorValue, Tokens};
+//! The handle to a loaded model: one bounded queue, and behind it worker threads that own a session each.
+//!
+//! Inference blocks for as long as it takes, so it has threads of its own: on tokio's workers it would hold up every
+//! other connection. The queue is bounded and never waited for, because a full queue means that the model is slower
+//! than what arrives, and then the only useful answer is an early no.
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use ort::session::builder::PrepackedWeights;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Counters, Error, Outlet, Package, RunError, TensorValue, Tokens,
+    session::OrtEngine,
+    tally::Tally,
+    worker::{Answer, Caller, Engine, Job, Limits, Rows, Work, Worker},
+};
 
 /// How a model is run.
 #[derive(Debug, Clone)]
@@ -11,18 +33,30 @@ pub struct ModelOptions {
     /// Jobs that may wait; one more is refused.
     pub queue: NonZeroUsize,
     /// Rows of one run.
-    pub max_batch_rows: usize,
+    pub max_batch_rows: NonZeroUsize,
     /// Padded tokens of one run: rows times the longest row.
-    pub max_batch_tokens: usize,
-    /// Threads inside one run.
-    pub intra_op_threads: usize,
+    pub max_batch_tokens: NonZeroUsize,
+    /// Threads inside one run. More than one costs CPU and gains little on small models.
+    pub intra_op_threads: NonZeroUsize,
 }
 
-/// A model with its worker threads. Clones share them; when the last one is dropped the threads end.
-#[derive(Debug, Clone)]
-pub struct Model(Arc<()>);
+/// A model with its worker threads. Clones share them; when the last one is dropped, the threads finish what is queued
+/// and end.
+///
+/// Rows of one request keep their order, and padding does not change a row's answer beyond float noise. A model with
+/// dynamically quantised activations takes its scales from the whole batch, so the low-order bits of its logits depend
+/// on who shares the run.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
 
-/// The answer to one job of texts.
+struct Inner {
+    queue: mpsc::Sender<Job>,
+    tally: Arc<Tally>,
+    inputs: Vec<Outlet>,
+    outputs: Vec<Outlet>,
+}
+
+/// The answer to a job of texts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// One row of logits for each row of the job, in the job's order.
@@ -31,7 +65,7 @@ pub struct Run {
     pub times: Times,
 }
 
-/// The answer to one job of tensors.
+/// The answer to a job of tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorRun {
     /// The graph's outputs, in its order.
@@ -45,42 +79,126 @@ pub struct TensorRun {
 pub struct Times {
     /// From acceptance until its first run began.
     pub queue: Duration,
-    /// In ONNX Runtime; the time of a shared run counts whole for everyone in it.
+    /// In ONNX Runtime; a shared run counts whole for everyone in it.
     pub inference: Duration,
-    /// Rows of the largest run it took part in.
+    /// Rows of the largest run that it took part in.
     pub batch_rows: usize,
 }
 
-/// What a model has done since it was loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Runs of the graph.
-    pub executions: u64,
-    /// Rows in them.
-    pub rows: u64,
-    /// Jobs thrown away unrun because their caller had left or their deadline had passed.
-    pub skipped: u64,
-    /// Runs stopped because nobody was waiting for them any more.
-    pub stopped: u64,
-    /// Runs that failed.
-    pub failed: u64,
-    /// Panics caught in a worker thread.
-    pub panics: u64,
-    /// Jobs waiting now.
-    pub waiting: usize,
+impl Model {
+    /// Opens a session for each worker, checks the graph against `package`, and runs it once. Blocks until all is ready.
+    ///
+    /// # Errors
+    /// When ONNX Runtime is not loaded, or the graph cannot be, does not fit its manifest, or cannot be run.
+    pub fn load(package: &Package, options: &ModelOptions) -> Result<Self, Error> {
+        let shared = (options.workers.get() > 1).then(PrepackedWeights::new);
+        let open = || OrtEngine::open(package, options.intra_op_threads, shared.as_ref());
+        let engines = (0..options.workers.get()).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
+        let (inputs, outputs) =
+            engines.first().map(|engine| (engine.inputs().to_vec(), engine.outputs().to_vec())).unwrap_or_default();
+        Self::start(&package.name, engines, inputs, outputs, options)
+            .map_err(|error| Error::graph(package.model(), format!("cannot start a worker thread: {error}")))
+    }
+
+    pub(crate) fn start<E: Engine + Send + 'static>(
+        name: impl fmt::Display,
+        engines: Vec<E>,
+        inputs: Vec<Outlet>,
+        outputs: Vec<Outlet>,
+        options: &ModelOptions,
+    ) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(options.queue.get());
+        let jobs = Arc::new(Mutex::new(jobs));
+        let tally = Arc::new(Tally::default());
+        let limits = Limits { rows: options.max_batch_rows, tokens: options.max_batch_tokens };
+        for engine in engines {
+            let worker = Worker::new(engine, Arc::clone(&jobs), limits, Arc::clone(&tally));
+            thread::Builder::new().name(format!("onnx-{name}")).spawn(move || worker.serve())?;
+        }
+        Ok(Self(Arc::new(Inner { queue, tally, inputs, outputs })))
+    }
+
+    /// Logits for each of `rows`. Dropping the future takes the job out of the queue, and stops the run if nobody else
+    /// shares it. A deadline needs a tokio runtime with time.
+    ///
+    /// # Errors
+    /// At once when the queue is full; at the deadline; or when the model fails.
+    pub async fn run_text(&self, rows: Vec<Tokens>, deadline: Option<Instant>) -> Result<Run, RunError> {
+        if rows.is_empty() {
+            return Ok(Run { logits: Vec::new(), times: Times::default() });
+        }
+        match self.run(Work::Text(Rows::new(rows)), deadline).await? {
+            (Answer::Logits(logits), times) => Ok(Run { logits, times }),
+            (Answer::Tensors(_), _) => Err(RunError::Failed("the model answered text with tensors".into())),
+        }
+    }
+
+    /// Runs the graph's own tensors. Dropping the future has the same effect as for [`run_text`](Self::run_text).
+    ///
+    /// # Errors
+    /// Those of [`run_text`](Self::run_text), and [`RunError::Invalid`] for inputs that the graph does not take.
+    pub async fn run_tensors(
+        &self,
+        inputs: Vec<TensorValue>,
+        deadline: Option<Instant>,
+    ) -> Result<TensorRun, RunError> {
+        match self.run(Work::Tensors(inputs), deadline).await? {
+            (Answer::Tensors(outputs), times) => Ok(TensorRun { outputs, times }),
+            (Answer::Logits(_), _) => Err(RunError::Failed("the model answered tensors with logits".into())),
+        }
+    }
+
+    async fn run(&self, work: Work, deadline: Option<Instant>) -> Result<(Answer, Times), RunError> {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(RunError::DeadlineExceeded);
+        }
+        let caller = Arc::new(Caller::default());
+        let _present = Present(&caller);
+        let (job, answer) = Job::new(work, deadline, Arc::clone(&caller));
+        self.0.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => RunError::Overloaded { capacity: self.0.queue.max_capacity() },
+            TrySendError::Closed(_) => RunError::Closed,
+        })?;
+        let answer = match deadline {
+            Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| RunError::DeadlineExceeded)?,
+            None => answer.await,
+        };
+        answer.unwrap_or_else(|_| Err(RunError::Failed("a worker thread panicked while it had this job".into())))
+    }
+
+    /// The graph's inputs, as it declares them.
+    pub fn inputs(&self) -> &[Outlet] {
+        &self.0.inputs
+    }
+
+    /// The graph's outputs, as it declares them.
+    pub fn outputs(&self) -> &[Outlet] {
+        &self.0.outputs
+    }
+
+    /// Has `observer` told of every run of the graph from now on: how many rows it had, and how long it took. It is
+    /// called by the worker, between two runs. Only the first observer is kept.
+    pub fn observe(&self, observer: impl Fn(usize, Duration) + Send + Sync + 'static) {
+        self.0.tally.observe(observer);
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        self.0.tally.counters(self.0.queue.max_capacity() - self.0.queue.capacity())
+    }
 }
 
-impl Model {
-    /// Loads.
-    pub fn load(_package: &Package, _options: &ModelOptions) -> Result<Self, Error> { unimplemented!() }
-    /// Runs texts.
-    pub async fn run_text(&self, _rows: Vec<Tokens>, _deadline: Option<Instant>) -> Result<Run, RunError> { unimplemented!() }
-    /// Runs tensors.
-    pub async fn run_tensors(&self, _inputs: Vec<TensorValue>, _deadline: Option<Instant>) -> Result<TensorRun, RunError> { unimplemented!() }
-    /// The graph's inputs.
-    pub fn inputs(&self) -> &[Outlet] { unimplemented!() }
-    /// The graph's outputs.
-    pub fn outputs(&self) -> &[Outlet] { unimplemented!() }
-    /// Counters.
-    pub fn counters(&self) -> Counters { unimplemented!() }
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
+/// A caller who waits. However it ends, the worker learns of it.
+struct Present<'a>(&'a Caller);
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }

@@ -1,7 +1,27 @@
-//! A package on disk.
-use std::{num::NonZeroUsize, path::{Path, PathBuf}, sync::Arc};
-use nanogrid_settings::{ExpertName, Task, VersionManifest, package::{Activation, OutOfScope}};
-use crate::Error;
+//! A package on disk: found, read, and every file of it checked before anything is loaded, so that what is served is
+//! what was measured. Three kinds of folder are accepted: an expert with its versions, one version, and an export
+//! from the Hugging Face ecosystem, which has no manifest and is taken as it is.
+
+mod files;
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nanogrid_settings::{
+    ExpertManifest, ExpertName, HfConfig, Task, VersionManifest,
+    package::{Activation, OutOfScope},
+};
+
+use crate::{Error, text};
+
+pub(crate) const MODEL: &str = "model.onnx";
+const CONFIG: &str = "config.json";
+/// The longest text of most encoders, for an export that does not say.
+const DEFAULT_MAX_TOKENS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 
 /// One version of an expert, every file of it checked. The model is not loaded yet.
 #[derive(Debug, Clone)]
@@ -34,10 +54,146 @@ pub struct Package {
     pub out_of_scope: Option<OutOfScope>,
     /// sha256 of `model.onnx`, in hex.
     pub model_sha256: String,
-    /// sha256 of the labels, one a line, in hex: two versions with the same digest can stand in for each other.
+    /// sha256 of the labels, one a line, in hex: versions with the same digest can stand in for each other.
     pub labels_sha256: String,
 }
+
 impl Package {
-    /// Opens.
-    pub fn open(_folder: &Path) -> Result<Self, Error> { unimplemented!() }
+    /// Opens an expert's folder (its default version), a version's folder, or a Hugging Face style folder.
+    ///
+    /// # Errors
+    /// When a manifest is wrong, or a file is missing, unnamed, or not the one that was named.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Error::file(folder, format!("there is no such package folder ({error})")))?;
+        let (folder, expert) = version_folder(folder)?;
+        let manifest = VersionManifest::read(&folder)?;
+        let config = HfConfig::read(&folder)?;
+        let version = version(&folder, manifest.as_ref())?;
+        let task = expert.as_ref().map_or(Task::TextClassification, |expert| expert.task);
+        let model_sha256 = match &manifest {
+            Some(manifest) => files::check(&folder, &manifest.files, needed(task))?,
+            None => files::exist(&folder, needed(task))?,
+        };
+        let labels: Arc<[String]> = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default().into();
+        check_labels(&folder, task, &labels, manifest.as_ref())?;
+        let of_config = config.as_ref().map_or(Activation::Softmax, |config| config.activation);
+        Ok(Self {
+            name: match &expert {
+                Some(expert) => expert.name.clone(),
+                None => name_from(&folder)?,
+            },
+            version,
+            task,
+            max_tokens: match &manifest {
+                Some(manifest) => manifest.max_tokens,
+                None => files::max_tokens(&folder, config.as_ref())?.unwrap_or(DEFAULT_MAX_TOKENS),
+            },
+            max_batch_tokens: expert.as_ref().and_then(|expert| expert.limits.max_batch_tokens),
+            temperature: manifest.as_ref().map_or(1.0, |manifest| manifest.temperature),
+            activation: manifest.as_ref().map_or(of_config, |manifest| manifest.activation),
+            out_of_scope: manifest.as_ref().and_then(|manifest| manifest.out_of_scope.clone()),
+            title: expert.as_ref().map(|expert| expert.title.clone()).unwrap_or_default(),
+            description: expert.map(|expert| expert.description).unwrap_or_default(),
+            labels_sha256: files::digest_of(labels.join("\n").as_bytes()),
+            manifest,
+            labels,
+            model_sha256,
+            folder,
+        })
+    }
+
+    pub(crate) fn model(&self) -> PathBuf {
+        self.folder.join(MODEL)
+    }
+}
+
+/// The version's folder inside an expert's, or the folder itself; with the expert's manifest if there is one.
+fn version_folder(folder: PathBuf) -> Result<(PathBuf, Option<ExpertManifest>), Error> {
+    if let Some(expert) = ExpertManifest::read(&folder)? {
+        let version = folder.join(expert.default_version.to_string());
+        if version.is_dir() {
+            return Ok((version, Some(expert)));
+        }
+        return Err(Error::file(
+            folder.join("expert.toml"),
+            format!(
+                "default-version: there is no folder `{}` beside it, only {}; name one of them, or add the version",
+                expert.default_version,
+                files::versions(&folder)
+            ),
+        ));
+    }
+    let expert = match (version_of(&folder), folder.parent()) {
+        (Some(_), Some(parent)) => ExpertManifest::read(parent)?,
+        (None, _) | (_, None) => None,
+    };
+    Ok((folder, expert))
+}
+
+/// The files without which a task cannot be done.
+fn needed(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::TextClassification | Task::TokenClassification => &[MODEL, text::FILE, CONFIG],
+        Task::TextToText | Task::Embedding | Task::TextToSpeech => &[MODEL, text::FILE],
+        Task::ImageClassification => &[MODEL, CONFIG],
+        Task::SpeechToText | Task::Series | Task::Tensor => &[MODEL],
+    }
+}
+
+fn version(folder: &Path, manifest: Option<&VersionManifest>) -> Result<u32, Error> {
+    match (version_of(folder), manifest) {
+        (Some(named), Some(manifest)) if named != manifest.version => Err(Error::file(
+            folder.join("version.toml"),
+            format!("version: expected {named}, the folder's name, found {}; correct one of them", manifest.version),
+        )),
+        (_, Some(manifest)) => Ok(manifest.version),
+        (named, None) => Ok(named.unwrap_or(1)),
+    }
+}
+
+/// The version that a folder's name says: a positive integer, in its one canonical form.
+fn version_of(folder: &Path) -> Option<u32> {
+    let name = folder.file_name()?.to_str()?;
+    name.parse().ok().filter(|version: &u32| *version > 0 && version.to_string() == name)
+}
+
+fn name_from(folder: &Path) -> Result<ExpertName, Error> {
+    let named = if version_of(folder).is_some() { folder.parent().unwrap_or(folder) } else { folder };
+    let raw = named.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let words: Vec<_> = raw.split(|byte: char| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("-").parse().map_err(|error| {
+        Error::file(named, format!("its name, made into an expert's, {error}; rename the folder, or add an expert.toml"))
+    })
+}
+
+/// Labels and the manifest's logits must agree; without a manifest the graph is asked when it is loaded.
+fn check_labels(
+    folder: &Path,
+    task: Task,
+    labels: &[String],
+    manifest: Option<&VersionManifest>,
+) -> Result<(), Error> {
+    let labelled = needed(task).contains(&CONFIG);
+    if labelled && labels.is_empty() {
+        let problem = format!("has no labels, which {task} needs; add `\"id2label\": {{\"0\": \"...\", ...}}`");
+        return Err(Error::file(folder.join(CONFIG), problem));
+    }
+    let logits = manifest.and_then(|manifest| manifest.outputs.iter().find(|output| output.name == "logits"));
+    match logits.and_then(|logits| logits.shape.last()) {
+        Some(&width) if labelled && width >= 0 && width != labels.len() as i64 => Err(Error::file(
+            folder.join(CONFIG),
+            format!(
+                "id2label: expected {width} labels, one for each logit in version.toml, found {}; it belongs to another model",
+                labels.len()
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Files of one folder, unsorted; an unreadable folder has none.
+fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }

@@ -1,8 +1,24 @@
-//! Texts to tokens.
+//! Texts to tokens, cut to what the model can see. Padding is not done here: how far a row is padded depends on the batch
+//! it ends up in.
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
+
+use serde::Deserialize;
+use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
+
 use crate::{Error, Package, RunError};
-/// A tokenizer.
+
+/// The tokenizer of one package. Any number of threads may use it at once.
 #[derive(Debug)]
-pub struct Text(());
+pub struct Text {
+    tokenizer: Tokenizer,
+}
+
 /// The tokens of one text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -11,9 +27,79 @@ pub struct Tokens {
     /// Whether the text was longer than the model can see.
     pub truncated: bool,
 }
+
 impl Text {
-    /// Loads.
-    pub fn load(_package: &Package) -> Result<Self, Error> { unimplemented!() }
-    /// Encodes.
-    pub fn encode(&self, _text: &str) -> Result<Tokens, RunError> { unimplemented!() }
+    /// Loads `tokenizer.json` of `package` and sets its truncation to the package's limit.
+    ///
+    /// # Errors
+    /// When the file is no tokenizer, leaves no room for a text, or cannot encode one.
+    pub fn load(package: &Package) -> Result<Self, Error> {
+        let path = package.folder.join(FILE);
+        let bytes = read(&path)?;
+        // A file that deserialises may still describe nonsense; whatever the crate does about it stays here.
+        let text = guarded(|| Self::parse(&bytes, package.max_tokens)).map_err(|problem| Error::file(&path, problem))?;
+        for probe in ["", "a", "The quick brown fox \u{1f98a}: 42!", "\u{0}\u{301}"] {
+            text.encode(probe).map_err(|error| Error::file(&path, format!("cannot encode {probe:?}: {error}")))?;
+        }
+        Ok(text)
+    }
+
+    fn parse(bytes: &[u8], max_tokens: NonZeroUsize) -> Result<Self, String> {
+        let mut tokenizer = Tokenizer::from_bytes(bytes)
+            .map_err(|error| format!("is no tokenizer file of the Hugging Face `tokenizers` library: {error}"))?;
+        let special = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        // The crate subtracts one from the other unchecked.
+        if max_tokens.get() <= special {
+            return Err(format!(
+                "adds {special} special tokens, which leaves no room for text: expected max-tokens above {special}, found {max_tokens}"
+            ));
+        }
+        let truncation = TruncationParams { max_length: max_tokens.get(), ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| error.to_string())?;
+        tokenizer.with_padding(None);
+        Ok(Self { tokenizer })
+    }
+
+    /// The tokens of `text`. May be none for an empty text.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] when the tokenizer cannot represent the text.
+    pub fn encode(&self, text: &str) -> Result<Tokens, RunError> {
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, true).map_err(|error| error.to_string()));
+        let encoding = encoding.map_err(|problem| RunError::Failed(format!("tokenizer: {problem}")))?;
+        Ok(Tokens { truncated: !encoding.get_overflowing().is_empty(), ids: encoding.get_ids().to_vec() })
+    }
+}
+
+/// The token that rows of `package` are padded with: what its tokenizer says, else 0.
+pub(crate) fn padding(package: &Package) -> Result<i64, Error> {
+    #[derive(Deserialize)]
+    struct File {
+        padding: Option<Padding>,
+        #[serde(default)]
+        added_tokens: Vec<Added>,
+    }
+    #[derive(Deserialize)]
+    struct Padding {
+        pad_id: u32,
+    }
+    #[derive(Deserialize)]
+    struct Added {
+        id: u32,
+        content: String,
+    }
+    let path = package.folder.join(FILE);
+    let file: File = serde_json::from_slice(&read(&path)?).map_err(|error| Error::file(&path, error.to_string()))?;
+    let added = || file.added_tokens.iter().find(|token| ["[PAD]", "<pad>"].contains(&&*token.content));
+    Ok(file.padding.map(|padding| padding.pad_id).or_else(|| added().map(|token| token.id)).unwrap_or(0).into())
+}
+
+pub(crate) const FILE: &str = "tokenizer.json";
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::file(path, format!("cannot be read: {error}")))
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the tokenizer panicked".into()))
 }

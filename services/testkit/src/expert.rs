@@ -81,6 +81,7 @@ struct Shared {
     serving: watch::Sender<bool>,
     n_answered: AtomicUsize,
     n_dropped: AtomicUsize,
+    n_connections: AtomicUsize,
 }
 
 impl Profile {
@@ -156,6 +157,7 @@ impl ScriptedExpert {
             serving: watch::Sender::new(true),
             n_answered: AtomicUsize::new(0),
             n_dropped: AtomicUsize::new(0),
+            n_connections: AtomicUsize::new(0),
         });
         let (address, runtime) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &shared);
         Self { address, shared, runtime: Some(runtime) }
@@ -212,6 +214,11 @@ impl ScriptedExpert {
         self.shared.n_answered.load(Ordering::SeqCst)
     }
 
+    /// Connections that were ever made.
+    pub fn n_connections(&self) -> usize {
+        self.shared.n_connections.load(Ordering::SeqCst)
+    }
+
     /// Calls whose caller left before the answer.
     pub fn n_dropped(&self) -> usize {
         self.shared.n_dropped.load(Ordering::SeqCst)
@@ -228,9 +235,8 @@ fn listen(address: SocketAddr, shared: &Arc<Shared>) -> (SocketAddr, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
     // A killed runtime closes its sockets in the background.
-    let listener = (0..1_000).find_map(|_| {
-        TcpListener::bind(address).inspect_err(|_| std::thread::yield_now()).ok()
-    });
+    let listener =
+        (0..1_000).find_map(|_| TcpListener::bind(address).inspect_err(|_| std::thread::yield_now()).ok());
     let listener = listener.unwrap_or_else(|| panic!("{address} is taken"));
     let address = listener.local_addr().expect("it is bound");
     listener.set_nonblocking(true).expect("a socket can be made non-blocking");

@@ -39,10 +39,12 @@ pub fn text_classifier(n_labels: usize) -> Vec<u8> {
             Node::new("ReduceSum", &["kept", "token_axis"], &["counts"]).with(Attribute::int("keepdims", 0)),
             // Zero trips for a text without `forever`, and more than a lifetime for one with it.
             Node::new("Equal", &["input_ids", "forever"], &["is_forever"]),
-            Node::new("Cast", &["is_forever"], &["one_if_forever"]).with(Attribute::int("to", Element::I64 as i64)),
+            Node::new("Cast", &["is_forever"], &["one_if_forever"])
+                .with(Attribute::int("to", Element::I64 as i64)),
             Node::new("ReduceMax", &["one_if_forever"], &["any_forever"]).with(Attribute::int("keepdims", 0)),
             Node::new("Mul", &["any_forever", "lifetime"], &["trips"]),
-            Node::new("Loop", &["trips", "always", "counts"], &["logits"]).with(Attribute::graph("body", spin())),
+            Node::new("Loop", &["trips", "always", "counts"], &["logits"])
+                .with(Attribute::graph("body", spin())),
         ],
         initializers: vec![
             Tensor::f32("table", &[(FIRST_LABEL as usize + n_labels) as i64, n_labels as i64], &table),
@@ -98,10 +100,16 @@ pub fn echo() -> Vec<u8> {
     let types = Element::ALL;
     onnx::encode(Graph {
         name: "echo".into(),
-        nodes: types.iter().map(|(name, _)| Node::new("Identity", &[name], &[&format!("{name}_out")])).collect(),
+        nodes: types
+            .iter()
+            .map(|(name, _)| Node::new("Identity", &[name], &[&format!("{name}_out")]))
+            .collect(),
         initializers: Vec::new(),
         inputs: types.iter().map(|(name, element)| Outlet::new(name, *element, &["n"])).collect(),
-        outputs: types.iter().map(|(name, element)| Outlet::new(&format!("{name}_out"), *element, &["n"])).collect(),
+        outputs: types
+            .iter()
+            .map(|(name, element)| Outlet::new(&format!("{name}_out"), *element, &["n"]))
+            .collect(),
     })
 }
 

@@ -112,7 +112,12 @@ pub fn seal(folder: &Path, version: u32, extra: &str, interface: &str) {
 
 /// Lower-cases, splits at blanks, and looks words up.
 fn tokenizer(labels: &[&str]) -> serde_json::Value {
-    let special = [("[PAD]", graphs::PAD), ("[UNK]", graphs::UNKNOWN), ("forever", graphs::FOREVER), ("nan", graphs::NAN)];
+    let special = [
+        ("[PAD]", graphs::PAD),
+        ("[UNK]", graphs::UNKNOWN),
+        ("forever", graphs::FOREVER),
+        ("nan", graphs::NAN),
+    ];
     let labels = labels.iter().zip(graphs::FIRST_LABEL..).map(|(label, id)| (*label, id));
     let vocabulary: serde_json::Map<_, _> =
         special.into_iter().chain(labels).map(|(word, id)| (word.to_owned(), json!(id))).collect();

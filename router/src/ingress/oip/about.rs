@@ -10,12 +10,7 @@ use nanogrid_proto::inference::{
 
 use super::AUTO;
 use crate::{
-    Router,
-    catalog::Expert,
-    dispatch::ask_about,
-    error::Error,
-    ingress::wire,
-    request::VersionChoice,
+    Router, catalog::Expert, dispatch::ask_about, error::Error, ingress::wire, request::VersionChoice,
 };
 
 /// Only what works here.
@@ -57,13 +52,18 @@ impl Router {
         let (expert, idx) = self.described(&request.name, &request.version)?;
         let version = &expert.versions[idx];
         let asked = ModelMetadataRequest { version: version.number.to_string(), ..request };
-        let answer = ask_about(version, PATIENCE, async |mut client| client.model_metadata(asked).await).await;
-        let metadata = answer.map_err(|source| Error::Call { expert: expert.name.clone(), source: Box::new(source) })?;
+        let answer =
+            ask_about(version, PATIENCE, async |mut client| client.model_metadata(asked).await).await;
+        let metadata =
+            answer.map_err(|source| Error::Call { expert: expert.name.clone(), source: Box::new(source) })?;
         let versions = expert.versions.iter().map(|version| version.number.to_string()).collect();
         Ok(ModelMetadataResponse { versions, ..metadata })
     }
 
-    pub(super) async fn model_config(&self, request: ModelConfigRequest) -> Result<ModelConfigResponse, Error> {
+    pub(super) async fn model_config(
+        &self,
+        request: ModelConfigRequest,
+    ) -> Result<ModelConfigResponse, Error> {
         if request.name == AUTO {
             return Ok(auto_config());
         }
@@ -84,7 +84,9 @@ impl Router {
                 reason: if version.is_ready() { String::new() } else { version.why_not_ready() },
             })
         });
-        RepositoryIndexResponse { models: models.filter(|model| !only_ready || model.state == "READY").collect() }
+        RepositoryIndexResponse {
+            models: models.filter(|model| !only_ready || model.state == "READY").collect(),
+        }
     }
 
     /// The version that is meant: the one named, or the one that most requests see.
@@ -101,7 +103,11 @@ fn auto_metadata() -> ModelMetadataResponse {
     ModelMetadataResponse {
         name: AUTO.to_owned(),
         platform: PLATFORM.to_owned(),
-        inputs: vec![TensorMetadata { name: "text".to_owned(), datatype: "BYTES".to_owned(), shape: vec![1] }],
+        inputs: vec![TensorMetadata {
+            name: "text".to_owned(),
+            datatype: "BYTES".to_owned(),
+            shape: vec![1],
+        }],
         ..Default::default()
     }
 }
@@ -113,8 +119,12 @@ fn auto_config() -> ModelConfigResponse {
         dims: vec![1],
         ..Default::default()
     };
-    let config =
-        ModelConfig { name: AUTO.to_owned(), platform: PLATFORM.to_owned(), input: vec![input], ..Default::default() };
+    let config = ModelConfig {
+        name: AUTO.to_owned(),
+        platform: PLATFORM.to_owned(),
+        input: vec![input],
+        ..Default::default()
+    };
     ModelConfigResponse { config: Some(config) }
 }
 

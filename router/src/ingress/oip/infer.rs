@@ -49,7 +49,8 @@ impl Router {
         let Attempted { result, .. } = self.dispatch.forward(&call, message, &headers).await;
         stages.passed(RouterStage::Dispatch);
         let expert = &call.expert.name;
-        let answer = result.map_err(|source| Error::Call { expert: expert.clone(), source: Box::new(source) })?;
+        let answer =
+            result.map_err(|source| Error::Call { expert: expert.clone(), source: Box::new(source) })?;
         let mut response = Response::new(answer.into_inner());
         let told = response.metadata_mut();
         tell(told, metadata::EXPERT, expert.as_str());
@@ -76,7 +77,9 @@ impl Router {
         let verdict = plan.decision.verdict;
         match plan.calls.into_iter().next() {
             Some(call) => Ok((call, request.forwarded, Some(verdict))),
-            None => Err(Error::Undecided { why: plan.decision.why, unavailable: verdict == Verdict::Unavailable }),
+            None => {
+                Err(Error::Undecided { why: plan.decision.why, unavailable: verdict == Verdict::Unavailable })
+            }
         }
     }
 }
@@ -84,15 +87,22 @@ impl Router {
 /// The one row of the input `text`: a decision is about one text, and the message goes to one expert whole.
 fn one_text(message: &ModelInferRequest) -> Result<bytes::Bytes, Error> {
     // The elements are slices of the message: what is copied here are names and shapes.
-    let inputs = tensor::inputs(message.clone()).map_err(|error| Error::invalid("inputs", error.to_string()))?;
+    let inputs =
+        tensor::inputs(message.clone()).map_err(|error| Error::invalid("inputs", error.to_string()))?;
     let text = inputs.into_iter().find(|input| input.name == "text");
     let Some(Data::Bytes(rows)) = text.map(|text| text.data) else {
-        return Err(Error::invalid("inputs", format!("must hold `text` of datatype BYTES for the model `{AUTO}`")));
+        return Err(Error::invalid(
+            "inputs",
+            format!("must hold `text` of datatype BYTES for the model `{AUTO}`"),
+        ));
     };
     match <[_; 1]>::try_from(rows) {
         Ok([text]) => Ok(text),
         Err(rows) => {
-            let reason = format!("must hold one row for the model `{AUTO}`; for several, name the expert: {}", rows.len());
+            let reason = format!(
+                "must hold one row for the model `{AUTO}`; for several, name the expert: {}",
+                rows.len()
+            );
             Err(Error::invalid("text", reason))
         }
     }

@@ -86,7 +86,8 @@ impl GrpcInferenceService for OipService {
         Ok(self.router.model_infer(message, envelope).await?)
     }
 
-    type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+    type ModelStreamInferStream =
+        Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
 
     async fn model_stream_infer(
         &self,
@@ -204,5 +205,7 @@ fn elsewhere(what: &str, place: &str) -> Status {
 }
 
 fn no_shared_memory() -> Status {
-    Status::unimplemented("the experts behind a router share no memory with its clients: send tensors in the message")
+    Status::unimplemented(
+        "the experts behind a router share no memory with its clients: send tensors in the message",
+    )
 }

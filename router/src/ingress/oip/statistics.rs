@@ -39,8 +39,10 @@ impl Router {
         }
         let asked = versions.iter().map(async |(expert, version)| {
             let told = join_all(version.endpoints.iter().map(async |endpoint| {
-                let request =
-                    ModelStatisticsRequest { name: expert.name.to_string(), version: version.number.to_string() };
+                let request = ModelStatisticsRequest {
+                    name: expert.name.to_string(),
+                    version: version.number.to_string(),
+                };
                 ask_endpoint(endpoint, PATIENCE, async |mut client| client.model_statistics(request).await)
                     .await
                     .inspect_err(|error| debug!(%error, "no statistics"))
@@ -53,7 +55,9 @@ impl Router {
         });
         let told = join_all(asked).await;
         if request.name.is_empty() {
-            return Ok(ModelStatisticsResponse { model_stats: told.into_iter().filter_map(Result::ok).collect() });
+            return Ok(ModelStatisticsResponse {
+                model_stats: told.into_iter().filter_map(Result::ok).collect(),
+            });
         }
         Ok(ModelStatisticsResponse { model_stats: told.into_iter().collect::<Result<_, _>>()? })
     }

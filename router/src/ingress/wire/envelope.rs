@@ -43,8 +43,9 @@ impl Envelope {
                 return Err(Error::invalid(name.as_str(), "must be visible ASCII"));
             }
         }
-        let version = one(headers, &VERSION)?
-            .map(|version| version.parse().map_err(|reason: String| Error::invalid(VERSION.as_str(), reason)));
+        let version = one(headers, &VERSION)?.map(|version| {
+            version.parse().map_err(|reason: String| Error::invalid(VERSION.as_str(), reason))
+        });
         if let Some(word) = one(&forwarded, &CRITICALITY)? {
             criticality_of(word)?;
         }

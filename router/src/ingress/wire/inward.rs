@@ -57,7 +57,10 @@ pub(in crate::ingress) fn request(
     if let Some(confidence) = options.min_confidence
         && !(0.0..=1.0).contains(&confidence)
     {
-        return Err(Error::invalid("options.min_confidence", format!("must be between 0 and 1: {confidence}")));
+        return Err(Error::invalid(
+            "options.min_confidence",
+            format!("must be between 0 and 1: {confidence}"),
+        ));
     }
     let option = options.deadline.map(positive).transpose()?;
     let deadline = envelope.deadline_within(option, limits, now)?;
@@ -94,7 +97,9 @@ pub(in crate::ingress) fn text(
 }
 
 /// What kind of feedback this is, and about which version, where it says; the expert is looked up in the grid.
-pub(in crate::ingress) fn feedback(message: &v1::FeedbackRequest) -> Result<(FeedbackKind, Option<u32>), Error> {
+pub(in crate::ingress) fn feedback(
+    message: &v1::FeedbackRequest,
+) -> Result<(FeedbackKind, Option<u32>), Error> {
     if message.id.is_empty() {
         return Err(Error::invalid("id", "must be the id or the trace id of the request"));
     }
@@ -159,7 +164,8 @@ fn series(series: v1::Series, limits: &Limits) -> Result<Payload, Error> {
 
 fn positive(duration: prost_types::Duration) -> Result<Duration, Error> {
     let prost_types::Duration { seconds, nanos } = duration;
-    let wrong = |reason: &str| Error::invalid("options.deadline", format!("{reason}: {seconds} s and {nanos} ns"));
+    let wrong =
+        |reason: &str| Error::invalid("options.deadline", format!("{reason}: {seconds} s and {nanos} ns"));
     // The range that `google.protobuf.Duration` documents.
     match (u64::try_from(seconds), u32::try_from(nanos)) {
         (Ok(0), Ok(0)) => Err(wrong("must be more than nothing")),

@@ -80,7 +80,9 @@ fn decision(decision: Decision) -> v1::Decision {
         decided_by: decided_by.into(),
         candidates: decision.candidates.into_iter().map(candidate).collect(),
         why: decision.why,
-        classifier_version: decision.classifier_version.map_or_else(String::new, |version| version.to_string()),
+        classifier_version: decision
+            .classifier_version
+            .map_or_else(String::new, |version| version.to_string()),
     }
 }
 

@@ -1,11 +1,12 @@
 """Talks to an expert and to the router as anybody would who has never heard of nanogrid: with tritonclient, with the
 public health client and with a reflection client. Prints one line per check; ends with 1 at the first that does not hold.
 
-    python triton_client.py ADDRESS MODEL [MODEL ...]
+    python triton_client.py ADDRESS MODEL [MODEL ...] [--health-of-each]
 
 MODEL is a text classifier that the server at ADDRESS offers.
 """
 
+import argparse
 import queue
 import sys
 
@@ -25,7 +26,12 @@ LIMIT = 10
 
 
 def main():
-    address, *models = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--health-of-each", action="store_true", help="the health service knows each model by name")
+    arguments = parser.parse_args()
+    address, models = arguments.address, arguments.models
     with triton.InferenceServerClient(address) as client:
         server(client)
         for model in models:
@@ -35,7 +41,7 @@ def main():
             streams(client, model)
             counts(client, model)
         refuses(client, models[0])
-    health(address, models)
+    health(address, ["", *models] if arguments.health_of_each else [""])
     reflection(address, models[0])
 
 
@@ -150,11 +156,11 @@ def refuses(client, model):
             check(f"{what} is refused", error.status() == f"StatusCode.{code}", (error.status(), error.message()))
 
 
-def health(address, models):
+def health(address, services):
     with grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         serving = health_pb2.HealthCheckResponse.SERVING
-        for service in ["", *models]:
+        for service in services:
             request = health_pb2.HealthCheckRequest(service=service)
             check(f"health of `{service}`", stub.Check(request, timeout=LIMIT).status == serving)
             watch = stub.Watch(request, timeout=LIMIT)

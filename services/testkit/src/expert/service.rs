@@ -28,13 +28,18 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("inside a runtime");
     let profile = lock(&shared.profile).clone();
+    let counted = shared.clone();
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(move |connection| {
+        counted.n_connections.fetch_add(1, Ordering::SeqCst);
+        connection
+    });
     let service = Service(shared);
     let infer = GrpcInferenceServiceServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE);
     let served = tonic::transport::Server::builder()
         .add_service(infer)
         .add_optional_service(profile.has_info.then(|| ExpertInfoServer::new(service.clone())))
         .add_optional_service(profile.has_health.then(|| HealthServer::new(service)))
-        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+        .serve_with_incoming(incoming)
         .await;
     served.expect("a scripted expert serves until it is killed");
 }
@@ -152,14 +157,20 @@ impl GrpcInferenceService for Service {
             return Err(Status::not_found(format!("no such model: {name}")));
         }
         let platform = "scripted".to_owned();
-        Ok(Response::new(ModelMetadataResponse { name, versions: vec![version], platform, ..Default::default() }))
+        Ok(Response::new(ModelMetadataResponse {
+            name,
+            versions: vec![version],
+            platform,
+            ..Default::default()
+        }))
     }
 
     async fn model_config(
         &self,
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
-        let config = ModelConfig { name: request.into_inner().name, max_batch_size: 32, ..Default::default() };
+        let config =
+            ModelConfig { name: request.into_inner().name, max_batch_size: 32, ..Default::default() };
         Ok(Response::new(ModelConfigResponse { config: Some(config) }))
     }
 
@@ -169,16 +180,27 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
         let ModelStatisticsRequest { name, version } = request.into_inner();
         let n_calls = lock(&self.0.seen).len() as u64;
-        let statistics =
-            ModelStatistics { name, version, inference_count: n_calls, execution_count: n_calls, ..Default::default() };
+        let statistics = ModelStatistics {
+            name,
+            version,
+            inference_count: n_calls,
+            execution_count: n_calls,
+            ..Default::default()
+        };
         Ok(Response::new(ModelStatisticsResponse { model_stats: vec![statistics] }))
     }
 
-    async fn server_live(&self, _: Request<ServerLiveRequest>) -> Result<Response<ServerLiveResponse>, Status> {
+    async fn server_live(
+        &self,
+        _: Request<ServerLiveRequest>,
+    ) -> Result<Response<ServerLiveResponse>, Status> {
         Ok(Response::new(ServerLiveResponse { live: true }))
     }
 
-    async fn server_ready(&self, _: Request<ServerReadyRequest>) -> Result<Response<ServerReadyResponse>, Status> {
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
         Ok(Response::new(ServerReadyResponse { ready: *self.0.serving.borrow() }))
     }
 
@@ -261,11 +283,17 @@ impl GrpcInferenceService for Service {
         Err(not_scripted())
     }
 
-    async fn trace_setting(&self, _: Request<TraceSettingRequest>) -> Result<Response<TraceSettingResponse>, Status> {
+    async fn trace_setting(
+        &self,
+        _: Request<TraceSettingRequest>,
+    ) -> Result<Response<TraceSettingResponse>, Status> {
         Err(not_scripted())
     }
 
-    async fn log_settings(&self, _: Request<LogSettingsRequest>) -> Result<Response<LogSettingsResponse>, Status> {
+    async fn log_settings(
+        &self,
+        _: Request<LogSettingsRequest>,
+    ) -> Result<Response<LogSettingsResponse>, Status> {
         Err(not_scripted())
     }
 }

@@ -216,7 +216,8 @@ impl Outlet {
     /// One more axis, of known length.
     pub(super) fn with_length(mut self, length: usize) -> Self {
         let axis = Axis { length: Some(Length::Fixed(length as i64)) };
-        let shape = self.kind.as_mut().and_then(|kind| kind.tensor.as_mut()).and_then(|tensor| tensor.shape.as_mut());
+        let shape =
+            self.kind.as_mut().and_then(|kind| kind.tensor.as_mut()).and_then(|tensor| tensor.shape.as_mut());
         shape.expect("set by `new`").axes.push(axis);
         self
     }

@@ -1,0 +1,1 @@
+"""Trains, quantises, measures and documents the expert packages of nanogrid."""

@@ -1,0 +1,89 @@
+"""Writes an expert's README.md from its manifest and the evaluation: no number in a card is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from .package import MANIFEST
+from .settings import Settings
+
+MACHINE = "2 vCPU AMD Zen 4 (AVX-512), one thread of ONNX Runtime 1.32.0, spinning off"
+
+
+def table(head: list[str], rows: list[list[Any]], right: int) -> str:
+    """A Markdown table whose columns from `right` on are numbers."""
+    rule = ["---" if i < right else "---:" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in [head, rule, *rows])
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def write(settings: Settings) -> Path:
+    manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
+    evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
+    name = settings.name
+    command = f"python -m nanogrid_training all {name} --data DIR"
+    accuracy = table(["dev set", "metric", "value", "95 % interval", "rows", "before quantisation"], [
+        [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}",
+         row["n"], percent(before["value"])]
+        for row, before in zip(manifest["accuracy"], evaluation["float-accuracy"], strict=True)], 2)
+    data = table(["set", "licence", "origin", "rows"], [
+        [row["name"], row["licence"], row["source"], f"{row['rows']:,}"] for row in manifest["training-data"]], 3)
+    cost = table(["tokens", "CPU microseconds"], [[row["tokens"], row["cpu-us"]] for row in manifest["cost"]], 0)
+    errors = table(["text", "should be", "answered", "score"], [
+        [error["text"].replace("|", "\\|"), error["wanted"], error["answered"], f"{error['score']:.2f}"]
+        for error in evaluation["errors"]], 3)
+    tuned = ["the temperature"]
+    tuned += ["the out-of-scope threshold"] if "out-of-scope" in manifest else []
+    rules = [f"Scores are the {manifest['activation']} of the logits over a temperature of {manifest['temperature']:g}."]
+    if outside := manifest.get("out-of-scope"):
+        rules.append(f"When the best score is below {outside['threshold']:g}, the answer is `{outside['label']}` first.")
+    if classifier := manifest.get("classifier"):
+        rules.append(f"An expert is asked when its score reaches {classifier['threshold']:g}; "
+                     f"`{classifier['none-label']}` means that none of them fits.")
+    parts = [
+        f"# {name}, version {manifest['version']}",
+        settings.card["summary"],
+        table(["", ""], [
+            ["model", manifest["architecture"]],
+            ["parameters", f"{manifest['size']['parameters']:,}"],
+            ["size of model and tokenizer", f"{manifest['size']['bytes'] / 1e6:.2f} MB"],
+            ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"],
+            ["licence of the weights", manifest["licence"]],
+            ["made on", manifest["created"]]], 2),
+        " ".join(rules),
+        "## Accuracy",
+        accuracy,
+        f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
+        f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows. Training runs a fixed number of epochs "
+        "and ships the last one, so no checkpoint was chosen by them.",
+        evaluation.get("extra", ""),
+        "## Cost",
+        cost,
+        f"CPU time of one request in the session, without tokenising, on {MACHINE}.",
+        "Weights have 7 bits, and every token's activations their own scale: the scores do not depend on VNNI, on "
+        "padding, or on the other requests of a batch." if "MiniLM" in manifest["architecture"] else
+        "Only the embedding table is int8; it is looked up, not multiplied as integers. So the scores depend neither "
+        "on VNNI nor on padding, nor on the other requests of a batch.",
+        "## Data",
+        data,
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in settings.card["limits"]),
+        "## Errors",
+        "Most often taken for each other on dev: " + ", ".join(
+            f"`{one}` and `{other}` ({count})" for one, other, count in evaluation["mixed-up"]) + "."
+        if evaluation["mixed-up"] else "",
+        "Dev rows that it gets wrong, with the highest scores among a sample:",
+        errors,
+        "## Made by",
+        f"`{command}` in `experts/training` (`DIR` holds the data sets by the names above). "
+        "This page is written by its `card` step.",
+    ]
+    path = settings.home / "README.md"
+    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
+    return path

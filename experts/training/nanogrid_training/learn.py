@@ -1,0 +1,176 @@
+"""The training loop: one for all models. Stopped at any time, it goes on after the last finished epoch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from .recipe import Model, Recipe
+from .rows import Example
+
+ENCODE_CHUNK = 20_000
+POOL_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of many texts in one flat array: a list of lists would take ten times the memory."""
+
+    ids: np.ndarray
+    ends: np.ndarray
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.ids[self.ends[i]: self.ends[i + 1]]
+
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.ends)
+
+
+def encode(tokenizer: Tokenizer, texts: list[str], max_tokens: int) -> Encoded:
+    tokenizer.enable_truncation(max_tokens)
+    flat, lengths = [], []
+    for start in range(0, len(texts), ENCODE_CHUNK):
+        found = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts[start: start + ENCODE_CHUNK])]
+        lengths += map(len, found)
+        flat.append(np.fromiter((i for ids in found for i in ids), np.int32))
+    tokenizer.no_truncation()
+    return Encoded(np.concatenate(flat), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def pad(encoded: Encoded, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+    rows = [encoded[i] for i in chosen]
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)] = row, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def batches(encoded: Encoded, batch_tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Batches of similar length, of about `batch_tokens` padded tokens, in random order.
+
+    Sorting happens within pools of some dozens of batches, so that a batch is not all of one kind.
+    """
+    lengths = encoded.lengths()
+    order = rng.permutation(len(lengths))
+    pool = max(1, int(POOL_BATCHES * batch_tokens / max(1.0, lengths.mean())))
+    cut = []
+    for start in range(0, len(order), pool):
+        part = order[start: start + pool]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        first = 0
+        for i in range(1, len(part) + 1):
+            if i == len(part) or lengths[part[i]] * (i + 1 - first) > batch_tokens:
+                cut.append(part[first:i])
+                first = i
+    return [cut[i] for i in rng.permutation(len(cut))]
+
+
+def targets(examples: list[Example], n_labels: int, softmax: bool, smoothing: float) -> Tensor:
+    """Soft targets. A softmax model should spread its score over all labels when a text is out of scope."""
+    wanted = torch.zeros(len(examples), n_labels)
+    for i, example in enumerate(examples):
+        wanted[i, list(example.labels)] = 1.0
+        if softmax and not example.labels:
+            wanted[i] = 1.0 / n_labels
+    return wanted * (1 - smoothing) + smoothing * (1.0 / n_labels if softmax else 0.5)
+
+
+def loss_of(logits: Tensor, wanted: Tensor, softmax: bool) -> Tensor:
+    if softmax:
+        return functional.cross_entropy(logits, wanted)
+    return functional.binary_cross_entropy_with_logits(logits, wanted) * wanted.shape[1]
+
+
+def rate_at(progress: float, warm_up: float) -> float:
+    return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
+
+
+def train(recipe: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
+    """Trains, or goes on with, the model of `recipe`; leaves `checkpoint.pt` in the run's folder."""
+    settings = recipe.settings
+    learning = settings.learning
+    torch.set_num_threads(n_threads)
+    torch.manual_seed(settings.seed)
+    model = recipe.model(tokenizer)
+    optimiser = torch.optim.AdamW(model.parameter_groups(learning.rate, learning.head_rate), fused=True)
+    peak = [group["lr"] for group in optimiser.param_groups]
+    checkpoint = settings.run / "checkpoint.pt"
+    first = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint)
+        model.load_state_dict(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        first = saved["epochs"]
+    softmax = settings.activation == "softmax"
+    for epoch in range(first, learning.epochs):
+        torch.manual_seed(settings.seed * 1000 + epoch)
+        examples = recipe.epoch(random.Random(settings.seed * 1000 + epoch))
+        encoded = encode(tokenizer, [example.text for example in examples], settings.max_tokens)
+        plan = batches(encoded, learning.batch_tokens, np.random.default_rng(settings.seed * 1000 + epoch))
+        model.train()
+        bar = tqdm(plan, desc=f"{settings.name}: epoch {epoch + 1} of {learning.epochs}", mininterval=2.0)
+        mean_loss = 0.0
+        for i, chosen in enumerate(bar):
+            factor = rate_at((epoch + (i + 0.5) / len(plan)) / learning.epochs, learning.warm_up)
+            for group, rate in zip(optimiser.param_groups, peak, strict=True):
+                group["lr"] = rate * factor
+            ids, mask = pad(encoded, chosen)
+            with torch.autocast("cpu", torch.bfloat16, enabled=learning.bfloat16):
+                logits = model(ids, mask)
+            wanted = targets([examples[j] for j in chosen], len(recipe.labels), softmax, learning.label_smoothing)
+            loss = loss_of(logits.float(), wanted, softmax)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            mean_loss += (loss.item() - mean_loss) / min(i + 1, 100)
+            bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
+        save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, checkpoint)
+        report(recipe, model, tokenizer, epoch)
+    return model.eval()
+
+
+def save(state: dict[str, object], path: Path) -> None:
+    """Atomically, for a run that is killed while saving must still be able to go on."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+@torch.no_grad()
+def logits_of(model: Model, tokenizer: Tokenizer, texts: list[str], max_tokens: int) -> np.ndarray:
+    model.eval()
+    encoded = encode(tokenizer, texts, max_tokens)
+    order = np.argsort(encoded.lengths(), kind="stable")
+    out = np.zeros((len(texts), model.shape.n_labels), np.float32)
+    for chosen in _portions(order, 64):
+        out[chosen] = model(*pad(encoded, chosen)).float().numpy()
+    return out
+
+
+def _portions(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(order), size):
+        yield order[start: start + size]
+
+
+def report(recipe: Recipe, model: Model, tokenizer: Tokenizer, epoch: int) -> None:
+    """How far training is, on a few hundred dev rows: to watch, not to choose by."""
+    shown = []
+    for name, examples in recipe.dev().items():
+        sample = [example for example in examples if example.labels][:: max(1, len(examples) // 400)]
+        best = logits_of(model, tokenizer, [example.text for example in sample], recipe.settings.max_tokens).argmax(1)
+        hits = sum(int(label) in example.labels for label, example in zip(best, sample, strict=True))
+        if sample:
+            shown.append(f"{name} {hits / len(sample):.3f}")
+    print(f"{recipe.settings.name}: after epoch {epoch + 1}: {', '.join(shown)}", flush=True)

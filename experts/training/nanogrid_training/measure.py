@@ -1,0 +1,98 @@
+"""What a version is worth and what it costs: calibration, accuracy on dev, CPU time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from .package import Package, scores_of, wilson
+from .rows import Example
+
+COST_TOKENS = (32, 128)
+COST_BLOCKS = 15
+COST_BLOCK_SECONDS = 0.15
+
+
+def temperature(logits: np.ndarray, examples: list[Example], activation: str) -> float:
+    """The divisor of the logits that makes the scores most truthful on dev (least log-loss), by golden section."""
+    known = [i for i, example in enumerate(examples) if example.labels]
+    wanted = np.zeros((len(known), logits.shape[1]))
+    for row, i in enumerate(known):
+        wanted[row, list(examples[i].labels)] = 1
+
+    def log_loss(log_t: float) -> float:
+        scores = scores_of(logits[known], float(np.exp(log_t)), activation).clip(1e-9, 1 - 1e-9)
+        loss = wanted * np.log(scores)
+        if activation == "sigmoid":
+            loss = loss + (1 - wanted) * np.log(1 - scores)
+        return float(-loss.sum(axis=1).mean())
+
+    low, high, ratio = np.log(0.1), np.log(10.0), (5**0.5 - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if log_loss(left) < log_loss(right) else (left, high)
+    return round(float(np.exp((low + high) / 2)), 4)
+
+
+def out_of_scope_threshold(scores: np.ndarray, examples: list[Example], share: float) -> float:
+    """The threshold with the best accuracy if `share` of the requests were out of scope."""
+    best = scores.max(axis=1)
+    right = np.array([bool(example.labels) and int(row.argmax()) in example.labels
+                      for row, example in zip(scores, examples, strict=True)])
+    inside = np.array([bool(example.labels) for example in examples])
+    grid = np.arange(0.02, 0.98, 0.005)
+    gains = [(1 - share) * (right & (best >= t))[inside].mean() + share * (best < t)[~inside].mean() for t in grid]
+    return round(float(grid[int(np.argmax(gains))]), 4)
+
+
+def accuracies(name: str, scores: np.ndarray, examples: list[Example], labels: list[str],
+               manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the manifest's accuracy table for one dev set."""
+    def row(metric: str, hits: np.ndarray) -> dict[str, Any]:
+        low, high = wilson(int(hits.sum()), len(hits))
+        return {"data": name, "metric": metric, "value": round(float(hits.mean()), 4), "low": round(low, 4),
+                "high": round(high, 4), "n": len(hits)}
+
+    best = scores.argmax(axis=1)
+    right = np.array([int(label) in example.labels for label, example in zip(best, examples, strict=True)])
+    if manifest["activation"] == "sigmoid":
+        # What counts is who would be asked: a request for no expert is right when none of them reaches the threshold.
+        classifier = manifest["classifier"]
+        experts = {i for i, label in enumerate(labels) if label != classifier["none-label"]}
+        asked = [experts & set(np.flatnonzero(row >= classifier["threshold"])) for row in scores]
+        exact = np.array([found == experts & set(example.labels) for found, example in zip(asked, examples, strict=True)])
+        return [row("exact-set", exact), row("top-1", right)]
+    outside = manifest.get("out-of-scope")
+    if outside is None:
+        return [row("accuracy", right)]
+    inside = np.array([bool(example.labels) for example in examples])
+    refused = scores.max(axis=1) < outside["threshold"]
+    return [row("in-scope-accuracy", (right & ~refused)[inside]), row("oos-recall", refused[~inside]),
+            row("in-scope-accuracy-without-threshold", right[inside])]
+
+
+def cost(package: Package, max_tokens: int) -> list[dict[str, Any]]:
+    """CPU time of one request in the session, without tokenising: the lower quartile over blocks of many runs.
+
+    CPU time and not wall time, and not its mean: what other processes do to the caches of a busy machine is not the
+    model's doing.
+    """
+    rng = np.random.default_rng(0)
+    known = package.tokenizer.get_vocab_size()
+    table = []
+    for tokens in sorted({min(tokens, max_tokens) for tokens in COST_TOKENS}):
+        ids = rng.integers(2, known, (1, tokens))
+        mask = np.ones_like(ids)
+        for _ in range(20):
+            package.run(ids, mask)
+        blocks = []
+        for _ in range(COST_BLOCKS):
+            n_runs, started, wall = 0, time.process_time(), time.perf_counter()
+            while time.perf_counter() - wall < COST_BLOCK_SECONDS:
+                package.run(ids, mask)
+                n_runs += 1
+            blocks.append((time.process_time() - started) / n_runs * 1e6)
+        table.append({"tokens": tokens, "cpu-us": round(float(np.quantile(blocks, 0.25)), 1)})
+    return table

@@ -1,0 +1,78 @@
+"""What an expert's `train.py` provides: its data and its model. Everything else is the same for all of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from .bag import Bag
+from .encoder import Encoder
+from .package import Package
+from .rows import Example
+from .settings import Settings
+
+Model = Bag | Encoder
+
+# Texts every expert must survive: nothing, spaces, symbols, other scripts, compatibility forms, one very long line.
+ODD_TEXTS = (
+    "", " ", "?", "...", "a", "🙂", "👩‍👩‍👧‍👦 ❤️", "1234567890", "ﬁne ｆｕｌｌ－ｗｉｄｔｈ ①", "zero\u200bwidth\u200d text\ufeff",
+    "MiXeD CaSe AnD   spaces\t\n", "Γειά σου Κόσμε", "こんにちは世界", "สวัสดีชาวโลก", "مرحبا بالعالم", "Привет, мир!",
+    "e\u0301cole nai\u0308ve cafe\u0301", "[CLS] [SEP] [PAD] [UNK]", "x" * 300, "long text " * 200,
+)
+
+
+class Recipe(ABC):
+    labels: list[str]
+
+    def __init__(self, settings: Settings, data: Path) -> None:
+        self.settings = settings
+        self.data = data
+
+    @abstractmethod
+    def rows(self) -> dict[str, int]:
+        """Training rows read per data set, for the manifest."""
+
+    @abstractmethod
+    def tokenizer(self) -> Tokenizer: ...
+
+    @abstractmethod
+    def model(self, tokenizer: Tokenizer) -> Model:
+        """A fresh model, with pre-trained weights if it starts from any."""
+
+    @abstractmethod
+    def epoch(self, rng: random.Random) -> list[Example]:
+        """One epoch of training texts: sampled, cut and made noisy anew."""
+
+    @abstractmethod
+    def dev(self) -> dict[str, list[Example]]:
+        """Held-out rows by name; none of them was trained on."""
+
+    @abstractmethod
+    def golden_texts(self) -> list[str]:
+        """The expert's own golden cases; the odd texts above are added to them."""
+
+    def extra(self, package: Package, manifest: dict[str, Any]) -> str:
+        """A paragraph of the card that only this expert has."""
+        return ""
+
+
+def module_at(path: Path) -> ModuleType:
+    """Imports a file of an expert's folder, which is no Python package."""
+    name = f"{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load(settings: Settings, data: Path) -> Recipe:
+    return module_at(settings.home / "train.py").Training(settings, data)

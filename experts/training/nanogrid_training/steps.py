@@ -1,0 +1,180 @@
+"""The steps from data to a package. Each reads what the one before left in the run's folder."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from tokenizers import Tokenizer
+
+from . import card, learn, measure
+from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
+from .recipe import ODD_TEXTS, Model, Recipe
+from .rows import Example
+
+FLOAT = "float.onnx"
+N_ERRORS = 10
+
+
+def built(plan: Recipe) -> Path:
+    """Where the package is put together before it is published."""
+    return plan.settings.run / "package"
+
+
+def _tokenizer(plan: Recipe) -> Tokenizer:
+    path = plan.settings.run / "tokenizer.json"
+    if not path.exists():
+        plan.settings.run.mkdir(parents=True, exist_ok=True)
+        plan.tokenizer().save(str(path), pretty=False)
+    return Tokenizer.from_file(str(path))
+
+
+def _trained(plan: Recipe) -> Model:
+    model = plan.model(_tokenizer(plan))
+    model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    return model.eval()
+
+
+def train(plan: Recipe, n_threads: int) -> None:
+    tokenizer = _tokenizer(plan)
+    (plan.settings.run / "rows.json").write_text(json.dumps(plan.rows(), indent=1), "utf-8")
+    learn.train(plan, tokenizer, n_threads)
+
+
+def export(plan: Recipe) -> None:
+    """The fp32 graph: what quantisation is compared with."""
+    onnx.save(_trained(plan).to_onnx(int8=False), plan.settings.run / FLOAT)
+
+
+def quantise(plan: Recipe) -> None:
+    """The int8 graph, its tokenizer and its labels: all that a server loads."""
+    folder = built(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(_trained(plan).to_onnx(int8=True), folder / "model.onnx")
+    # Re-written rather than copied, so that it is what this version of `tokenizers` makes of it.
+    _tokenizer(plan).save(str(folder / "tokenizer.json"), pretty=False)
+    config = {"id2label": {str(i): label for i, label in enumerate(plan.labels)},
+              "label2id": {label: i for i, label in enumerate(plan.labels)}}
+    (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def evaluate(plan: Recipe) -> None:
+    """Calibrates and measures the int8 model, writes golden cases and the manifest, publishes the folder."""
+    settings, folder = plan.settings, built(plan)
+    package = Package(folder, settings.max_tokens)
+    dev = plan.dev()
+    logits = {name: package.all_logits([example.text for example in examples]) for name, examples in dev.items()}
+    every = [example for examples in dev.values() for example in examples]
+    manifest = _manifest(plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation))
+    scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
+    if settings.out_of_scope:
+        threshold = measure.out_of_scope_threshold(
+            np.concatenate(list(scores.values())), every, settings.out_of_scope["oos-share"])
+        manifest["out-of-scope"] = {"label": settings.out_of_scope["label"], "threshold": threshold}
+    if settings.classifier:
+        manifest["classifier"] = dict(settings.classifier)
+    manifest["accuracy"] = [row for name, examples in dev.items()
+                            for row in measure.accuracies(name, scores[name], examples, plan.labels, manifest)]
+    manifest["cost"] = measure.cost(package, settings.max_tokens)
+    write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
+    manifest["files"] = file_sums(folder)
+    (folder / MANIFEST).write_text(to_toml(_in_order(manifest)), "utf-8")
+    evaluation = {"float-accuracy": _float_accuracies(plan, manifest), "errors": _errors(plan, scores, manifest),
+                  "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest)}
+    (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
+    publish(folder, settings.package)
+    for row in manifest["accuracy"]:
+        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+
+
+def write_card(plan: Recipe) -> None:
+    print(card.write(plan.settings))
+
+
+def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
+    settings, folder = plan.settings, built(plan)
+    rows = json.loads((settings.run / "rows.json").read_text("utf-8"))
+    model = onnx.load(folder / "model.onnx")
+    scales = ("scale_", "ints_", "number_", "constant_", "zero_")
+    parameters = sum(int(np.prod(numpy_helper.to_array(tensor).shape)) for tensor in model.graph.initializer
+                     if not tensor.name.startswith(scales))
+    return {
+        "version": settings.version,
+        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "licence": settings.licence,
+        "architecture": settings.architecture,
+        "max-tokens": settings.max_tokens,
+        "temperature": temperature,
+        "activation": settings.activation,
+        "inputs": [{"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in ("input_ids", "attention_mask")],
+        "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}],
+        "size": {"bytes": sum((folder / name).stat().st_size for name in ("model.onnx", "tokenizer.json")),
+                 "parameters": parameters},
+        "training-data": [{"name": source.name, "licence": source.licence, "rows": rows[source.name],
+                           "source": source.source} for source in settings.sources],
+    }
+
+
+def _in_order(manifest: dict[str, Any]) -> dict[str, Any]:
+    order = ("version", "created", "licence", "architecture", "max-tokens", "temperature", "activation",
+             "out-of-scope", "files", "inputs", "outputs", "size", "cost", "training-data", "accuracy", "classifier")
+    return {key: manifest[key] for key in order if key in manifest}
+
+
+def _float_accuracies(plan: Recipe, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same measures on the fp32 graph, to say what quantisation costs."""
+    folder = built(plan)
+    whole = Package(folder, plan.settings.max_tokens, model=str(plan.settings.run.resolve() / FLOAT))
+    table = []
+    for name, examples in plan.dev().items():
+        logits = whole.all_logits([example.text for example in examples])
+        table += measure.accuracies(
+            name, scores_of(logits, manifest["temperature"], plan.settings.activation), examples, plan.labels, manifest)
+    return table
+
+
+def _mixed_up(plan: Recipe, scores: dict[str, np.ndarray]) -> list[tuple[str, str, int]]:
+    """The pairs of labels that are taken for each other most often, on all dev sets together."""
+    if plan.settings.activation == "sigmoid" or len(plan.labels) < 3:
+        return []
+    pairs = Counter(tuple(sorted((example.labels[0], int(row.argmax()))))
+                    for name, examples in plan.dev().items()
+                    for row, example in zip(scores[name], examples, strict=True)
+                    if example.labels and int(row.argmax()) not in example.labels)
+    return [(plan.labels[a], plan.labels[b], count) for (a, b), count in pairs.most_common(N_ERRORS)]
+
+
+def _errors(plan: Recipe, scores: dict[str, np.ndarray], manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """A few of the surest mistakes, no two with the same labels."""
+    outside, classifier = manifest.get("out-of-scope"), manifest.get("classifier")
+
+    def wanted_of(example: Example) -> str:
+        return " + ".join(plan.labels[i] for i in example.labels) or outside["label"]
+
+    def answered(row: np.ndarray) -> tuple[str, float]:
+        if classifier is None:
+            return answer(row, plan.labels, outside)[0]
+        none = classifier["none-label"]
+        asked = [plan.labels[i] for i in np.flatnonzero(row >= classifier["threshold"]) if plan.labels[i] != none]
+        return " + ".join(asked) or none, float(row.max())
+
+    found = []
+    for name, examples in plan.dev().items():
+        for row, example in zip(scores[name], examples, strict=True):
+            label, score = answered(row)
+            if label != wanted_of(example):
+                found.append({"text": " ".join(example.text.split())[:160], "wanted": wanted_of(example),
+                              "answered": label, "score": round(score, 3)})
+    random.Random(plan.settings.seed).shuffle(found)
+    sample = sorted(found[: 20 * N_ERRORS], key=lambda error: -error["score"])
+    different = {(error["wanted"], error["answered"]): error for error in reversed(sample)}
+    spread = sorted(different.values(), key=lambda error: -error["score"])
+    return (spread + [error for error in sample if error not in spread])[:N_ERRORS]

@@ -1,0 +1,69 @@
+"""Every published package says the truth about itself."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from nanogrid_training import settings
+from nanogrid_training.package import MANIFEST, Package, answer, file_sums, scores_of
+
+FOLDERS = [folder for name in settings.NAMES for folder in sorted(settings.home_of(name).glob("[0-9]*"))]
+
+
+@pytest.fixture(params=FOLDERS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def folder(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def manifest(folder: Path) -> dict:
+    return tomllib.loads((folder / MANIFEST).read_text("utf-8"))
+
+
+def test_the_manifest_lists_every_file_by_its_sum(folder: Path, manifest: dict) -> None:
+    assert manifest["files"] == file_sums(folder)
+    assert manifest["version"] == int(folder.name)
+
+
+def test_the_size_is_that_of_model_and_tokenizer(folder: Path, manifest: dict) -> None:
+    assert manifest["size"]["bytes"] == sum((folder / name).stat().st_size for name in ("model.onnx", "tokenizer.json"))
+
+
+def test_the_manifest_has_the_graphs_inputs_and_outputs(folder: Path, manifest: dict) -> None:
+    graph = onnx.load(folder / "model.onnx").graph
+    assert [value["name"] for value in manifest["inputs"]] == [value.name for value in graph.input]
+    assert [value["name"] for value in manifest["outputs"]] == [value.name for value in graph.output]
+    assert manifest["outputs"][0]["shape"][1] == graph.output[0].type.tensor_type.shape.dim[1].dim_value
+
+
+def test_the_golden_cases_come_out_again(folder: Path, manifest: dict) -> None:
+    package = Package(folder, manifest["max-tokens"])
+    cases = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
+    assert len(cases) >= 40
+    for case in cases:
+        assert package.ids(case["text"]) == case["tokens"]
+        scores = scores_of(package.logits(case["text"]), manifest["temperature"], manifest["activation"])
+        ranked = answer(scores, package.labels, manifest.get("out-of-scope"))
+        assert [label for label, _ in ranked] == case["labels"]
+        np.testing.assert_allclose([score for _, score in ranked], case["scores"], atol=2e-3)
+
+
+def test_padding_does_not_change_a_packages_scores(folder: Path, manifest: dict) -> None:
+    package = Package(folder, manifest["max-tokens"])
+    ids = package.ids("i need to move 200 dollars")
+    padded = np.array([ids + [0] * 17]), np.array([[1] * len(ids) + [0] * 17])
+    np.testing.assert_allclose(package.run(*padded)[0], package.logits("i need to move 200 dollars"), atol=1e-4)
+
+
+def test_every_package_has_its_card_and_expert_file(folder: Path) -> None:
+    assert (folder.parent / "README.md").exists()
+    if folder.parent.parent.name == "catalog":
+        expert = tomllib.loads((folder.parent / "expert.toml").read_text("utf-8"))
+        assert expert["name"] == folder.parent.name
+        assert (folder.parent / str(expert["default-version"])).is_dir()

@@ -1,0 +1,205 @@
+//! The classifier decides, or cannot.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use nanogrid_proto::v1::{
+    DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, Verdict, infer_request::Payload,
+};
+use nanogrid_testkit::{expert::ScriptedExpert, init_onnxruntime, packages};
+use tonic::Code;
+
+use crate::support::*;
+
+/// A classifier that counts words: `intent`, `sentiment`, `weather` (no expert here) and `none`.
+fn package(folder: &std::path::Path) -> PathBuf {
+    init_onnxruntime();
+    let labels = ["intent", "sentiment", "weather", "none"];
+    let expert = packages::text_classifier(folder, "router", &labels);
+    let version = expert.join("1");
+    let manifest = fs::read_to_string(version.join("version.toml")).unwrap();
+    let table = "\n[classifier]\nthreshold = 0.3\nnone-label = \"none\"\n";
+    fs::write(version.join("version.toml"), manifest + table).unwrap();
+    version
+}
+
+async fn grid(
+    change: impl FnOnce(&mut nanogrid_settings::RouterSettings),
+) -> (ScriptedExpert, ScriptedExpert, Grid) {
+    let folder = tempfile::tempdir().unwrap();
+    let package = package(folder.path());
+    let (intent, sentiment) = (labels("intent", "transfer"), labels("sentiment", "positive"));
+    let grid = Grid::start_with(&[entry("intent", &intent), entry("sentiment", &sentiment)], |settings| {
+        settings.classifier = Some(package);
+        settings.classify_limit = Duration::from_secs(5);
+        change(settings);
+    })
+    .await;
+    grid.until(|experts| experts.iter().all(|expert| expert.ready)).await;
+    (intent, sentiment, grid)
+}
+
+fn text(text: &str) -> InferRequest {
+    InferRequest { payload: Some(Payload::Text(text.to_owned())), ..InferRequest::default() }
+}
+
+/// Who is asked, best first.
+fn chosen(response: &InferResponse) -> Vec<&str> {
+    let candidates = &response.decision.as_ref().unwrap().candidates;
+    candidates
+        .iter()
+        .filter(|candidate| candidate.chosen)
+        .map(|candidate| candidate.expert.as_str())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_goes_to_the_expert_it_suits() {
+    let (intent, sentiment, grid) = grid(|_| {}).await;
+    let response = grid.infer(text("what is the intent of this")).await.unwrap();
+    assert_eq!((chosen(&response), label(&response, "intent")), (vec!["intent"], "transfer"));
+    let decision = response.decision.unwrap();
+    assert_eq!((decision.verdict(), decision.decided_by()), (Verdict::Single, DecidedBy::Classifier));
+    assert_eq!(decision.classifier_version, "1");
+    assert_eq!(decision.candidates.len(), 2, "labels that are no experts are no candidates: {decision:?}");
+    assert!(
+        decision.candidates[0].confidence > 0.9 && decision.why.contains("`intent` is asked"),
+        "{decision:?}"
+    );
+    assert_eq!((intent.n_calls(), sentiment.n_calls()), (1, 0));
+    let metrics = metrics(&grid).await;
+    assert_metric(&metrics, "nanogrid_decisions_total", &["single", "classifier"], "1");
+    assert_metric(&metrics, "nanogrid_classifier_labels_ignored", &[], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_suits_two_goes_to_both() {
+    let (_intent, _sentiment, grid) = grid(|_| {}).await;
+    let response = grid.infer(text("intent sentiment")).await.unwrap();
+    assert_eq!(response.decision.as_ref().unwrap().verdict(), Verdict::FanOut);
+    assert_eq!((label(&response, "intent"), label(&response, "sentiment")), ("transfer", "positive"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_narrow_the_decision() {
+    let (_intent, _sentiment, grid) = grid(|_| {}).await;
+    let one = with_options(text("intent sentiment"), InferOptions { max_experts: 1, ..Default::default() });
+    assert_eq!(chosen(&grid.infer(one).await.unwrap()).len(), 1);
+    let sure = InferOptions { min_confidence: Some(0.99), ..Default::default() };
+    let response = grid.infer(with_options(text("intent sentiment"), sure)).await.unwrap();
+    let decision = response.decision.unwrap();
+    assert_eq!(decision.verdict(), Verdict::Abstain);
+    assert!(decision.candidates[0].why.contains("less than 0.99 sure"), "{decision:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instruction_is_read_with_the_text() {
+    let (intent, _sentiment, grid) = grid(|_| {}).await;
+    let request = InferRequest { instruction: "tell the intent".to_owned(), ..text("move money please") };
+    assert_eq!(chosen(&grid.infer(request).await.unwrap()), ["intent"]);
+    let seen = &intent.seen()[0].message.raw_input_contents[0];
+    assert_eq!(&seen[4..], b"move money please", "the expert sees the text alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_suits_nobody_is_an_abstention() {
+    let (intent, sentiment, grid) = grid(|_| {}).await;
+    for words in ["none none", "weather weather"] {
+        let response = grid.infer(text(words)).await.unwrap();
+        assert_eq!(response.decision.as_ref().unwrap().verdict(), Verdict::Abstain, "{words}");
+        assert!(response.complete && response.outcomes.is_empty());
+    }
+    assert_eq!((intent.n_calls(), sentiment.n_calls()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_decides_and_asks_nobody() {
+    let (intent, _sentiment, grid) = grid(|_| {}).await;
+    let route = RouteRequest { request: Some(text("the intent")) };
+    let route = grid.client().route(route).await.unwrap().into_inner();
+    assert_eq!(route.decision.unwrap().verdict(), Verdict::Single);
+    assert_eq!((route.calls[0].expert.as_str(), route.calls[0].version.as_str()), ("intent", "1"));
+    assert_eq!(route.calls[0].endpoints, [intent.address()]);
+    assert_eq!(intent.n_calls(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_is_a_model_that_asks_the_classifier() {
+    let (intent, sentiment, grid) = grid(|_| {}).await;
+    let response = grid.oip().model_infer(rows_for("auto", &["some sentiment"])).await.unwrap();
+    assert_eq!(response.metadata().get("x-nanogrid-decision").unwrap(), "single");
+    assert_eq!(response.into_inner().model_name, "sentiment");
+    assert_eq!(sentiment.seen()[0].message.model_name, "sentiment");
+    let several = grid.oip().model_infer(rows_for("auto", &["intent", "sentiment"])).await;
+    assert_status(
+        several,
+        Code::InvalidArgument,
+        "must hold one row for the model `auto`; for several, name the expert: 2",
+    );
+    let nobody = grid.oip().model_infer(rows_for("auto", &["none none"])).await;
+    assert_status(nobody, Code::FailedPrecondition, "the classifier is not 0.30 sure of any expert");
+    let blank = grid.oip().model_infer(rows_for("auto", &[" "])).await;
+    assert_status(blank, Code::InvalidArgument, "text: must hold more than white space");
+    let mut other = rows_for("auto", &["x"]);
+    other.inputs[0].name = "image".to_owned();
+    assert_status(
+        grid.oip().model_infer(other).await,
+        Code::InvalidArgument,
+        "must hold `text` of datatype BYTES",
+    );
+    let mut lying = rows_for("auto", &["x"]);
+    lying.raw_input_contents[0] = bytes::Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, b'x']);
+    assert_status(grid.oip().model_infer(lying).await, Code::InvalidArgument, "inputs: ");
+    let mut not_utf8 = rows_for("auto", &["x"]);
+    not_utf8.raw_input_contents[0] = bytes::Bytes::from_static(&[1, 0, 0, 0, 0xff]);
+    assert_status(grid.oip().model_infer(not_utf8).await, Code::InvalidArgument, "text: must be UTF-8");
+    assert_eq!(intent.n_calls(), 0);
+}
+
+/// Unavailable for `problem`, told and counted; who names the experts is answered all the same.
+async fn unavailable(grid: &Grid, request: InferRequest, words: &str, problem: &str) {
+    let response = grid.infer(request).await.unwrap();
+    let decision = response.decision.unwrap();
+    assert_eq!(decision.verdict(), Verdict::Unavailable);
+    assert!(decision.why.contains(words), "{}", decision.why);
+    assert_eq!(label(&grid.infer(text_for(&["intent"])).await.unwrap(), "intent"), "transfer");
+    let metrics = metrics(grid).await;
+    let counted = format!("reason=\"{problem}\"");
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("nanogrid_classifier_unavailable_total") && line.contains(&counted));
+    assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{line:?}");
+    let auto = grid.oip().model_infer(rows_for("auto", &["nan"])).await;
+    assert_status(auto, Code::Unavailable, words);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_that_gives_no_numbers_is_unavailable() {
+    let (_intent, _sentiment, grid) = grid(|_| {}).await;
+    unavailable(&grid, text("nan"), "name the experts to ask", "failed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_that_is_late_is_unavailable() {
+    let (_intent, _sentiment, grid) = grid(|settings| settings.classify_limit = Duration::ZERO).await;
+    let response = grid.infer(text("intent")).await.unwrap();
+    let decision = response.decision.unwrap();
+    assert_eq!(decision.verdict(), Verdict::Unavailable);
+    assert!(decision.why.contains("its limit is 0ns"), "{}", decision.why);
+    assert_metric(&metrics(&grid).await, "nanogrid_classifier_unavailable_total", &["too_late"], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_that_cannot_be_loaded_is_unavailable() {
+    let nowhere =
+        |settings: &mut nanogrid_settings::RouterSettings| settings.classifier = Some("/nowhere/1".into());
+    let (_intent, _sentiment, grid) = grid(nowhere).await;
+    unavailable(&grid, text("intent"), "/nowhere/1", "not_loaded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_is_no_classifier_is_not_taken_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = packages::text_classifier(folder.path(), "intent", &["a", "b"]);
+    let (_intent, _sentiment, grid) = grid(|settings| settings.classifier = Some(package)).await;
+    unavailable(&grid, text("intent"), "has no table `classifier`", "not_loaded").await;
+}

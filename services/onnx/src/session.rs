@@ -1,0 +1,179 @@
+//! One session of ONNX Runtime: opened with the settings that suit many small models on few cores, checked against what
+//! the manifest promises, and run with what arrives.
+
+mod interface;
+mod tensors;
+
+use std::{borrow::Cow, num::NonZeroUsize, path::Path, sync::Arc};
+
+use nanogrid_settings::Task;
+use ort::{
+    session::{RunOptions, Session, SessionInputValue, builder::PrepackedWeights},
+    value::TensorRef,
+};
+
+use self::interface::TextInputs;
+use crate::{
+    Error, Outlet, Package, RunError, TensorValue, library, text,
+    worker::{Engine, Stop, finite},
+};
+
+/// A session and the buffers that its inputs are laid out in.
+pub(crate) struct OrtEngine {
+    session: Session,
+    inputs: Vec<Outlet>,
+    outputs: Vec<Outlet>,
+    text: Option<TextInputs>,
+    n_labels: usize,
+    padding: i64,
+    stop: Option<Arc<RunOptions>>,
+    ids: Vec<i64>,
+    mask: Vec<i64>,
+    zeros: Vec<i64>,
+}
+
+impl Stop for RunOptions {
+    fn stop(&self) {
+        // It only sets a flag; should that fail, the run goes on to its end as it would have without.
+        let _ = self.terminate();
+    }
+}
+
+impl OrtEngine {
+    /// Opens the model, checks its interface, and runs it once so that the first request finds it warm.
+    pub(crate) fn open(package: &Package, intra_op_threads: NonZeroUsize, weights: Option<&PrepackedWeights>) -> Result<Self, Error> {
+        let path = package.model();
+        let session = open(&path, intra_op_threads, weights)?;
+        let inputs = interface::outlets(&path, "input", session.inputs())?;
+        let outputs = interface::outlets(&path, "output", session.outputs())?;
+        interface::matches_manifest(package, &inputs, &outputs)?;
+        let text = match package.task {
+            Task::TextClassification => Some(interface::text(package, &inputs, &outputs)?),
+            Task::TokenClassification
+            | Task::TextToText
+            | Task::Embedding
+            | Task::ImageClassification
+            | Task::SpeechToText
+            | Task::TextToSpeech
+            | Task::Series
+            | Task::Tensor => None,
+        };
+        let padding = if text.is_some() { text::padding(package)? } else { 0 };
+        let mut engine = Self {
+            session,
+            inputs,
+            outputs,
+            text,
+            n_labels: package.labels.len(),
+            padding,
+            stop: None,
+            ids: Vec::new(),
+            mask: Vec::new(),
+            zeros: Vec::new(),
+        };
+        engine.warm_up().map_err(|problem| Error::graph(&path, format!("cannot be run: {problem}")))?;
+        Ok(engine)
+    }
+
+    pub(crate) fn inputs(&self) -> &[Outlet] {
+        &self.inputs
+    }
+
+    pub(crate) fn outputs(&self) -> &[Outlet] {
+        &self.outputs
+    }
+
+    /// Two rows of different length, so that a graph which cannot batch or pad is found now. Tensors have shapes that
+    /// only their callers know.
+    fn warm_up(&mut self) -> Result<(), RunError> {
+        if self.text.is_none() {
+            return Ok(());
+        }
+        let token = u32::try_from(self.padding).unwrap_or(0);
+        self.text(&[&[token], &[token, token]])?.iter().try_for_each(|logits| finite(logits))
+    }
+
+    /// Lays the rows out as one rectangle. Never empty: even no token at all is a padding token that is masked.
+    fn lay_out(&mut self, rows: &[&[u32]]) -> [usize; 2] {
+        let width = rows.iter().map(|row| row.len()).max().unwrap_or(0).max(1);
+        self.ids.clear();
+        self.mask.clear();
+        for row in rows {
+            self.ids.extend(row.iter().map(|&id| i64::from(id)));
+            self.ids.resize(self.ids.len() + width - row.len(), self.padding);
+            self.mask.resize(self.mask.len() + row.len(), 1);
+            self.mask.resize(self.mask.len() + width - row.len(), 0);
+        }
+        self.zeros.resize(self.ids.len(), 0);
+        [rows.len(), width]
+    }
+}
+
+impl Engine for OrtEngine {
+    fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError> {
+        // Fresh for every run: a caller who leaves late must not stop the run after the one it was in.
+        let options = Arc::new(RunOptions::new().map_err(|error| RunError::Failed(error.to_string()))?);
+        self.stop = Some(Arc::clone(&options));
+        Ok(options)
+    }
+
+    fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
+        let Some(names) = self.text else {
+            return Err(RunError::Invalid("this model takes tensors, not text".into()));
+        };
+        let shape = self.lay_out(rows);
+        let failed = |error: ort::Error| RunError::Failed(error.to_string());
+        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(3);
+        for (name, present, values) in [
+            ("input_ids", true, &self.ids),
+            ("attention_mask", names.attention_mask, &self.mask),
+            ("token_type_ids", names.token_type_ids, &self.zeros),
+        ] {
+            if present {
+                inputs.push((name.into(), TensorRef::from_array_view((shape, &values[..])).map_err(failed)?.into()));
+            }
+        }
+        let outputs = match &self.stop {
+            Some(options) => self.session.run_with_options(inputs, options),
+            None => self.session.run(inputs),
+        };
+        let outputs = outputs.map_err(failed)?;
+        let (shape, logits) = outputs["logits"].try_extract_tensor::<f32>().map_err(failed)?;
+        if **shape != [rows.len() as i64, self.n_labels as i64] {
+            return Err(RunError::Failed(format!(
+                "logits: expected shape [{}, {}] (rows, labels), found {shape:?}",
+                rows.len(),
+                self.n_labels
+            )));
+        }
+        Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect())
+    }
+
+    fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError> {
+        tensors::run(&mut self.session, self.stop.as_deref(), &self.inputs, &self.outputs, inputs)
+    }
+}
+
+fn open(path: &Path, intra_op_threads: NonZeroUsize, weights: Option<&PrepackedWeights>) -> Result<Session, Error> {
+    let environment = library::environment()?;
+    let build = || -> ort::Result<Session> {
+        let mut builder = Session::builder(environment)?
+            .with_intra_threads(intra_op_threads.get())?
+            .with_inter_threads(1)?
+            // Spinning threads would take the core from the other experts on it.
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?
+            // Plans memory for one shape; every batch here has another.
+            .with_memory_pattern(false)?
+            .with_log_level(ort::logging::LogLevel::Warning)?;
+        if let Some(weights) = weights {
+            builder = builder.with_prepacked_weights(weights)?;
+        }
+        builder.commit_from_file(path)
+    };
+    build().map_err(|error| Error::graph(path, format!("ONNX Runtime cannot load it: {}", first_line(&error.to_string()))))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

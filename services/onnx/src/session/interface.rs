@@ -1,0 +1,105 @@
+//! What a graph takes and gives, held against what its manifest, its labels and its task say. A model that does not fit is
+//! refused when it is loaded, not when somebody asks it something.
+
+use std::path::Path;
+
+use nanogrid_settings::package::TensorSpec;
+
+use crate::{Datatype, Error, Outlet, Package};
+
+/// Which of the inputs that text models differ in this one has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextInputs {
+    pub(super) attention_mask: bool,
+    pub(super) token_type_ids: bool,
+}
+
+/// The graph's own declaration. `side` is `input` or `output`.
+pub(super) fn outlets(path: &Path, side: &str, declared: &[ort::value::Outlet]) -> Result<Vec<Outlet>, Error> {
+    let outlet = |outlet: &ort::value::Outlet| {
+        let (name, found) = (outlet.name(), outlet.dtype());
+        let datatype = found.tensor_type().and_then(Datatype::from_ort);
+        match (datatype, found.tensor_shape()) {
+            (Some(datatype), Some(shape)) => Ok(Outlet { name: name.into(), datatype, shape: shape.to_vec() }),
+            (None, _) | (_, None) => Err(Error::graph(
+                path,
+                format!("{side} `{name}`: expected a tensor of a type that the wire has, found {found}; export it without"),
+            )),
+        }
+    };
+    declared.iter().map(outlet).collect()
+}
+
+/// Names, types and shapes as in version.toml. Where the graph leaves a length open the manifest may fix it.
+pub(super) fn matches_manifest(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), Error> {
+    let Some(manifest) = &package.manifest else { return Ok(()) };
+    let path = package.model();
+    for (side, promised, found) in [("inputs", &manifest.inputs, inputs), ("outputs", &manifest.outputs, outputs)] {
+        let fits = promised.len() == found.len()
+            && promised.iter().all(|promise| found.iter().any(|outlet| fits(promise, outlet)));
+        if !fits {
+            let promised: Vec<_> = promised
+                .iter()
+                .map(|promise| format!("`{}` {} {:?}", promise.name, promise.datatype, promise.shape))
+                .collect();
+            return Err(Error::graph(
+                &path,
+                format!(
+                    "{side}: version.toml promises {}, the graph has {}; correct version.toml, or export the model again",
+                    promised.join(", "),
+                    listed(found)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn fits(promise: &TensorSpec, found: &Outlet) -> bool {
+    promise.name == found.name
+        && promise.datatype == found.datatype.as_str()
+        && promise.shape.len() == found.shape.len()
+        && promise.shape.iter().zip(&found.shape).all(|(promise, found)| found == promise || *found == -1)
+}
+
+/// A text classifier: token ids in any number of rows and columns in, one logit for each label out.
+pub(super) fn text(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> Result<TextInputs, Error> {
+    let path = package.model();
+    let has = |name| inputs.iter().any(|input| input.name == name);
+    let open_matrix = |input: &Outlet| input.datatype == Datatype::Int64 && input.shape == [-1, -1];
+    let known = |input: &Outlet| ["input_ids", "attention_mask", "token_type_ids"].contains(&&*input.name);
+    if !has("input_ids") || !inputs.iter().all(|input| known(input) && open_matrix(input)) {
+        return Err(Error::graph(
+            &path,
+            format!(
+                "expected `input_ids` and at most `attention_mask` and `token_type_ids`, each INT64 [-1, -1], found {}; \
+                 export it with dynamic axes for batch and tokens",
+                listed(inputs)
+            ),
+        ));
+    }
+    let n_labels = package.labels.len() as i64;
+    let fits = |output: &&Outlet| {
+        let width = output.shape.get(1).copied().unwrap_or_default();
+        output.name == "logits"
+            && output.datatype == Datatype::Fp32
+            && output.shape.len() == 2
+            && output.shape[0] == -1
+            && (width == -1 || width == n_labels)
+    };
+    if outputs.iter().find(fits).is_none() {
+        return Err(Error::graph(
+            &path,
+            format!(
+                "expected `logits` FP32 [-1, {n_labels}], one for each label of config.json, found {}; \
+                 correct the labels, or export a sequence classifier",
+                listed(outputs)
+            ),
+        ));
+    }
+    Ok(TextInputs { attention_mask: has("attention_mask"), token_type_ids: has("token_type_ids") })
+}
+
+fn listed(outlets: &[Outlet]) -> String {
+    outlets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,176 @@
+//! The thread that owns a session: takes the jobs that are waiting, makes a batch of them, runs it, answers.
+//!
+//! A batch is formed from what is there and never waited for, so an idle expert answers at once and a busy one becomes
+//! efficient by itself. It holds rows, not jobs: a job too big for one run is spread over several.
+//!
+//! No caller's deadline stops a run that others still wait for; when the last of them has left, it is stopped. No
+//! caller's request fails that of another: a batch that fails is run again, job by job.
+
+mod batch;
+mod caller;
+mod job;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Mutex, PoisonError, TryLockError},
+};
+
+use tokio::{sync::mpsc, time::Instant};
+use tracing::Span;
+
+use self::{
+    batch::{Batch, Part},
+    caller::Running,
+};
+pub(crate) use self::{
+    batch::Limits,
+    caller::{Caller, Stop},
+    job::{Answer, Job, Rows, Work, finite},
+};
+use crate::{RunError, TensorValue, tally::Tally};
+
+/// What runs a model. One thread owns it.
+pub(crate) trait Engine {
+    /// Makes ready for one run, and returns what stops it.
+    fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError>;
+    /// Logits of each row, in order.
+    fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError>;
+    /// The graph's outputs.
+    fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError>;
+}
+
+/// The end of the queue that all workers of a model share.
+pub(crate) type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
+
+/// One worker thread's state.
+pub(crate) struct Worker<E> {
+    engine: E,
+    queue: Queue,
+    limits: Limits,
+    tally: Arc<Tally>,
+    /// The one job that the last batch had no room for, or not for all of. It is first in the next.
+    held: Option<Job>,
+}
+
+impl<E: Engine> Worker<E> {
+    pub(crate) fn new(engine: E, queue: Queue, limits: Limits, tally: Arc<Tally>) -> Self {
+        Self { engine, queue, limits, tally, held: None }
+    }
+
+    /// Serves until every handle to the model is gone and the queue is empty.
+    pub(crate) fn serve(mut self) {
+        while let Some(first) = self.first() {
+            // Whatever panics, the jobs at hand are dropped, which tells their callers, and the next batch is served.
+            if panic::catch_unwind(AssertUnwindSafe(|| self.step(first))).is_err() {
+                self.tally.panics.add(1);
+                tracing::error!("a worker thread of the model panicked; the jobs it had failed, and it goes on");
+            }
+        }
+    }
+
+    fn step(&mut self, first: Job) {
+        let now = Instant::now();
+        let Some(first) = self.wanted(first, now) else { return };
+        let span = first.span.clone();
+        let _entered = span.enter();
+        let mut batch = Batch::new(self.limits, first);
+        while batch.has_room() {
+            let Some(job) = self.waiting() else { break };
+            let Some(job) = self.wanted(job, now) else { continue };
+            self.held = batch.add(job);
+        }
+        self.run(batch.into_parts());
+    }
+
+    fn first(&mut self) -> Option<Job> {
+        self.held.take().or_else(|| self.queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv())
+    }
+
+    fn waiting(&self) -> Option<Job> {
+        match self.queue.try_lock() {
+            Ok(mut queue) => queue.try_recv().ok(),
+            Err(TryLockError::Poisoned(queue)) => queue.into_inner().try_recv().ok(),
+            // Another worker is in there. If it sleeps there is nothing to take; if not, it takes what there is.
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The job, unless nobody waits for it any more.
+    fn wanted(&self, job: Job, now: Instant) -> Option<Job> {
+        let late = job.deadline.is_some_and(|deadline| deadline <= now);
+        if !late && !job.caller.has_left() {
+            return Some(job);
+        }
+        self.tally.skipped.add(1);
+        job.fail(RunError::DeadlineExceeded);
+        None
+    }
+
+    fn run(&mut self, mut parts: Vec<Part>) {
+        let stop = match self.engine.prepare() {
+            Ok(stop) => stop,
+            Err(error) => return parts.into_iter().for_each(|part| part.job.fail(error.clone())),
+        };
+        let running = Running::new(stop);
+        parts.iter().for_each(|part| part.job.caller.join(&running));
+        // The worker's own count, held until everyone had joined so that the first to leave was not taken for the last.
+        running.one_left();
+
+        let n_rows = parts.iter().map(|part| part.n_rows).sum();
+        let spans: Vec<Span> = parts.iter_mut().map(|part| part.job.begins_run(n_rows)).collect();
+        let began = Instant::now();
+        let output = match parts.first().map(|part| &part.job.work) {
+            Some(Work::Tensors(inputs)) => self.engine.tensors(inputs).map(Answer::Tensors),
+            Some(Work::Text(_)) | None => {
+                let rows: Vec<&[u32]> = parts.iter().flat_map(Part::rows).collect();
+                self.engine.text(&rows).map(Answer::Logits)
+            }
+        };
+        let took = began.elapsed();
+        drop(spans);
+        parts.iter().for_each(|part| part.job.caller.part());
+        match output {
+            Ok(output) => {
+                self.tally.ran(n_rows, took);
+                parts.iter_mut().for_each(|part| part.job.ran(began, took, n_rows));
+                self.answer(parts, output);
+            }
+            Err(_) if running.is_deserted() => {
+                self.tally.stopped.add(1);
+                parts.into_iter().for_each(|part| part.job.fail(RunError::DeadlineExceeded));
+            }
+            Err(error) => {
+                self.tally.failed.add(1);
+                match parts.len() {
+                    1 => parts.into_iter().for_each(|part| part.job.fail(error.clone())),
+                    _ => parts.into_iter().for_each(|part| self.run(vec![part])),
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, parts: Vec<Part>, output: Answer) {
+        match output {
+            // Never shared: such a batch has one part.
+            Answer::Tensors(tensors) => {
+                if let Some(part) = parts.into_iter().next() {
+                    part.job.succeed(Answer::Tensors(tensors));
+                }
+            }
+            Answer::Logits(logits) => {
+                let mut logits = logits.into_iter();
+                for Part { mut job, n_rows } in parts {
+                    let Work::Text(rows) = &mut job.work else { continue };
+                    match rows.keep(logits.by_ref().take(n_rows)) {
+                        Err(error) => job.fail(error),
+                        // Only the last of a batch can have rows left, and then no other is held.
+                        Ok(None) => self.held = Some(job),
+                        Ok(Some(logits)) => job.succeed(Answer::Logits(logits)),
+                    }
+                }
+            }
+        }
+    }
+}
