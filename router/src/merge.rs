@@ -58,14 +58,13 @@ pub fn answer(policy: MergePolicy, mut outcomes: Vec<Outcome>) -> Answer {
 
 /// The others keep their outcome, so that the client sees who else was asked, and lose what they answered.
 fn keep_best(outcomes: &mut [Outcome]) {
-    let confidence =
-        |outcome: &Outcome| outcome.result.as_ref().map_or(f32::NEG_INFINITY, |reply| reply.confidence);
+    let answered = outcomes.iter().enumerate().filter_map(|(idx, outcome)| {
+        let confidence = outcome.result.as_ref().ok()?.confidence;
+        // An expert may answer anything, and what is no number is no confidence.
+        Some((idx, if confidence.is_nan() { f32::NEG_INFINITY } else { confidence }))
+    });
     // Of equals the first, which the decision likes best.
-    let best = outcomes
-        .iter()
-        .map(confidence)
-        .enumerate()
-        .reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let best = answered.reduce(|best, next| if next.1 > best.1 { next } else { best });
     for (idx, outcome) in outcomes.iter_mut().enumerate() {
         if let Ok(reply) = &mut outcome.result
             && best.is_some_and(|(best, _)| best != idx)
@@ -74,3 +73,6 @@ fn keep_best(outcomes: &mut [Outcome]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

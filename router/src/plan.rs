@@ -250,3 +250,6 @@ fn decision(
     };
     Decision { verdict, decided_by, candidates, why, classifier_version }
 }
+
+#[cfg(test)]
+mod tests;

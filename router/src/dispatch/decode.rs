@@ -95,17 +95,15 @@ impl Tensors {
     }
 
     fn floats(&mut self, name: &str) -> Result<Vec<f32>, String> {
-        match self.take(name)? {
-            Data::F32(values) => Ok(values),
-            other => Err(format!("output `{name}` must be FP32: {}", other.datatype())),
-        }
+        let data = self.take(name)?;
+        let Data::F32(values) = data else { return Err(wrong(name, "FP32", &data)) };
+        Ok(values)
     }
 
     fn bytes(&mut self, name: &str) -> Result<Vec<Bytes>, String> {
-        match self.take(name)? {
-            Data::Bytes(values) => Ok(values),
-            other => Err(format!("output `{name}` must be BYTES: {}", other.datatype())),
-        }
+        let data = self.take(name)?;
+        let Data::Bytes(values) = data else { return Err(wrong(name, "BYTES", &data)) };
+        Ok(values)
     }
 
     fn one_bytes(&mut self, name: &str) -> Result<Bytes, String> {
@@ -118,13 +116,10 @@ impl Tensors {
     }
 
     fn offsets(&mut self, name: &str) -> Result<Vec<u32>, String> {
-        match self.take(name)? {
-            Data::I32(values) => {
-                let values = values.into_iter().map(u32::try_from);
-                values.collect::<Result<_, _>>().map_err(|_| format!("output `{name}` must not be negative"))
-            }
-            other => Err(format!("output `{name}` must be INT32: {}", other.datatype())),
-        }
+        let data = self.take(name)?;
+        let Data::I32(values) = data else { return Err(wrong(name, "INT32", &data)) };
+        let values = values.into_iter().map(u32::try_from);
+        values.collect::<Result<_, _>>().map_err(|_| format!("output `{name}` must not be negative"))
     }
 
     fn labels(&mut self, request: &Request) -> Result<(Typed, f32), String> {
@@ -163,6 +158,10 @@ impl Tensors {
         // A mean log-probability: its exponential is the probability of a usual token.
         Ok((Typed::Text { text, score }, score.exp().clamp(0.0, 1.0)))
     }
+}
+
+fn wrong(name: &str, datatype: &str, data: &Data) -> String {
+    format!("output `{name}` must be {datatype}: {}", data.datatype())
 }
 
 fn same_length(outputs: &[(&str, usize)]) -> Result<(), String> {

@@ -1,0 +1,227 @@
+use std::num::NonZeroUsize;
+
+use http::HeaderMap;
+use nanogrid_rollout::Split as Weights;
+use nanogrid_settings::{Task, VersionLabel};
+use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
+use tokio::time::Instant;
+
+use super::*;
+use crate::request::{MergePolicy, Payload, VersionChoice};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// `intent` has a canary; `language` a timeout; one expert each for images and for tensors.
+fn grid() -> Grid {
+    let versions = [(1, 9_000, Some(VersionLabel::Stable)), (2, 1_000, Some(VersionLabel::Canary))];
+    Grid::of([
+        expert("digits", Task::ImageClassification, None, &[(1, 10_000, None)]),
+        expert("intent", Task::TextClassification, None, &versions),
+        expert("language", Task::TextClassification, Some(Duration::from_millis(20)), &[(3, 10_000, None)]),
+        expert("numbers", Task::Tensor, None, &[(1, 10_000, None)]),
+        expert("sentiment", Task::TextClassification, None, &[(1, 10_000, None)]),
+    ])
+}
+
+fn expert(
+    name: &str,
+    task: Task,
+    timeout: Option<Duration>,
+    versions: &[(u32, u32, Option<VersionLabel>)],
+) -> Expert {
+    let metrics = RouterMetrics::new(&Registry::new());
+    let version = |(number, weight, label): &(u32, u32, Option<VersionLabel>)| Version {
+        number: *number,
+        weight: *weight,
+        label: *label,
+        calls: metrics.calls(name, &number.to_string()),
+        endpoints: Vec::new(),
+    };
+    Expert {
+        name: name.parse().unwrap(),
+        task,
+        title: String::new(),
+        timeout,
+        versions: versions.iter().map(version).collect(),
+        split: Weights::try_new(name, versions.iter().map(|(_, weight, _)| *weight)).unwrap(),
+    }
+}
+
+fn request(experts: &[&str]) -> Request {
+    Request {
+        id: String::new(),
+        payload: Payload::Text("move money".to_owned()),
+        instruction: String::new(),
+        experts: experts.iter().map(|name| (*name).to_owned()).collect(),
+        max_experts: None,
+        min_confidence: None,
+        top_k: None,
+        merge: MergePolicy::All,
+        split: Split { version: None, key: SplitKey::Random(7) },
+        deadline: Instant::now(),
+        forwarded: HeaderMap::new(),
+    }
+}
+
+fn image() -> Request {
+    Request { payload: Payload::Image(bytes::Bytes::from_static(b"x")), ..request(&[]) }
+}
+
+fn at_most(max_experts: usize, request: Request) -> Request {
+    Request { max_experts: NonZeroUsize::new(max_experts), ..request }
+}
+
+fn version(choice: VersionChoice, request: Request) -> Request {
+    Request { split: Split { version: Some(choice), ..request.split.clone() }, ..request }
+}
+
+fn ranked(scores: &[(&str, f32)]) -> Scores {
+    Scores::Ranked {
+        version: 4,
+        threshold: 0.5,
+        labels: scores.iter().map(|(label, _)| (*label).to_owned()).collect(),
+        scores: scores.iter().map(|(_, score)| *score).collect(),
+    }
+}
+
+/// The verdict, and per call the expert with its version.
+#[track_caller]
+fn check(request: Request, scores: &Scores, verdict: Verdict, calls: &[(&str, u32)]) -> Plan {
+    let plan = make(&request, scores, &grid(), 3, SECOND).unwrap();
+    let actual = plan.calls.iter().map(|call| (call.expert.name.as_str(), call.version().number));
+    assert_eq!((plan.decision.verdict, actual.collect::<Vec<_>>()), (verdict, calls.to_vec()));
+    plan
+}
+
+#[track_caller]
+fn check_error(request: Request, scores: &Scores, message: &str) {
+    let error = make(&request, scores, &grid(), 3, SECOND).unwrap_err();
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn the_classifier_chooses_who_is_sure_enough_best_first() {
+    let scores = ranked(&[("sentiment", 0.6), ("intent", 0.9), ("language", 0.49), ("none", 0.1)]);
+    let plan = check(request(&[]), &scores, Verdict::FanOut, &[("intent", 1), ("sentiment", 1)]);
+    let whys: Vec<_> = plan.decision.candidates.iter().map(|candidate| candidate.why).collect();
+    let (confident, unsure) = (Why::Confident { threshold: 0.5 }, Why::Unsure { threshold: 0.5 });
+    assert_eq!(whys, [confident, confident, unsure]);
+    assert_eq!(plan.decision.classifier_version, Some(4));
+
+    check(request(&[]), &ranked(&[("intent", 0.5)]), Verdict::Single, &[("intent", 1)]);
+    check(request(&[]), &ranked(&[("intent", 0.4), ("none", 0.9)]), Verdict::Abstain, &[]);
+    check(request(&[]), &ranked(&[]), Verdict::Abstain, &[]);
+}
+
+#[test]
+fn labels_that_are_no_experts_for_texts_are_nobody_to_ask() {
+    let scores = ranked(&[("weather", 0.99), ("digits", 0.98), ("numbers", 0.97), ("sentiment", 0.6)]);
+    let plan = check(request(&[]), &scores, Verdict::Single, &[("sentiment", 1)]);
+    assert_eq!(plan.decision.candidates.len(), 1);
+}
+
+#[test]
+fn no_more_experts_are_asked_than_wanted() {
+    let scores = ranked(&[("sentiment", 0.7), ("intent", 0.9), ("language", 0.8)]);
+    let plan = check(at_most(2, request(&[])), &scores, Verdict::FanOut, &[("intent", 1), ("language", 3)]);
+    assert_eq!(plan.decision.candidates[2].why, Why::Crowded { max_experts: 2 });
+    check(
+        at_most(usize::MAX, request(&[])),
+        &scores,
+        Verdict::FanOut,
+        &[("intent", 1), ("language", 3), ("sentiment", 1)],
+    );
+    check(
+        at_most(1, request(&["sentiment", "intent"])),
+        &Scores::Named,
+        Verdict::Single,
+        &[("sentiment", 1)],
+    );
+}
+
+#[test]
+fn the_requests_confidence_wins_over_the_calibrated_one() {
+    let scores = ranked(&[("intent", 0.9), ("sentiment", 0.2)]);
+    let wants = |min_confidence| Request { min_confidence: Some(min_confidence), ..request(&[]) };
+    check(wants(0.95), &scores, Verdict::Abstain, &[]);
+    check(wants(0.0), &scores, Verdict::FanOut, &[("intent", 1), ("sentiment", 1)]);
+}
+
+#[test]
+fn the_client_names_experts_in_its_own_order_and_beyond_the_default() {
+    let plan = check(
+        request(&["sentiment", "language", "intent"]),
+        &Scores::Named,
+        Verdict::FanOut,
+        &[("sentiment", 1), ("language", 3), ("intent", 1)],
+    );
+    assert!(plan.decision.candidates.iter().all(|candidate| candidate.confidence == 1.0));
+    assert_eq!(plan.decision.decided_by, DecidedBy::Client);
+}
+
+#[test]
+fn an_expert_that_cannot_be_asked_is_an_error() {
+    let known = "`digits`, `intent`, `language`, `numbers`, `sentiment`";
+    let unknown = format!("there is no expert `weather` in this grid: choose from {known}");
+    check_error(request(&["intent", "weather"]), &Scores::Named, &unknown);
+    let kind = "experts: names `digits`, which takes images, and the payload is text";
+    check_error(request(&["digits"]), &Scores::Named, kind);
+    let tensors = "experts: names `numbers`, which takes tensors: ask it over the Open Inference Protocol";
+    check_error(request(&["numbers"]), &Scores::Named, tensors);
+}
+
+#[test]
+fn the_kind_of_payload_chooses_without_a_classifier() {
+    let plan = check(image(), &Scores::Modality, Verdict::Single, &[("digits", 1)]);
+    assert_eq!(plan.decision.decided_by, DecidedBy::Modality);
+    let audio = Request { payload: Payload::Audio(bytes::Bytes::from_static(b"x")), ..request(&[]) };
+    check(audio, &Scores::Modality, Verdict::Abstain, &[]);
+}
+
+#[test]
+fn without_a_classifier_nobody_is_asked_and_that_is_no_abstention() {
+    let plan =
+        check(request(&[]), &Scores::Unavailable { why: "too late".to_owned() }, Verdict::Unavailable, &[]);
+    assert_eq!(plan.decision.why, "too late; name the experts to ask, that works without it");
+}
+
+#[test]
+fn a_version_that_is_asked_for_is_taken_or_missed() {
+    let two = VersionChoice::Number(2);
+    let (stable, canary) = (VersionLabel::Stable, VersionLabel::Canary);
+    let named = |choice| version(choice, request(&["intent"]));
+    check(named(two), &Scores::Named, Verdict::Single, &[("intent", 2)]);
+    check(named(VersionChoice::Label(canary)), &Scores::Named, Verdict::Single, &[("intent", 2)]);
+    check(named(VersionChoice::Label(stable)), &Scores::Named, Verdict::Single, &[("intent", 1)]);
+    let unknown = "expert `intent` has no version `3`: choose from `1`, `2`";
+    check_error(named(VersionChoice::Number(3)), &Scores::Named, unknown);
+    let unknown = "expert `language` has no version `2`: choose from `3`";
+    check_error(version(two, request(&["language"])), &Scores::Named, unknown);
+}
+
+#[test]
+fn keys_split_by_weight_and_stay() {
+    let seen = |key: String| {
+        let split = Split { version: None, key: SplitKey::Sticky(key) };
+        let request = Request { split, ..request(&["intent"]) };
+        let plan = make(&request, &Scores::Named, &grid(), 3, SECOND).unwrap();
+        plan.calls[0].version().number
+    };
+    let n_canary = (0..1_000).filter(|key| seen(key.to_string()) == 2).count();
+    // A tenth, give or take five standard deviations.
+    assert!(n_canary.abs_diff(100) < 48, "{n_canary}");
+    assert_eq!(seen("anna".to_owned()), seen("anna".to_owned()));
+}
+
+#[test]
+fn a_call_gets_what_is_left_less_a_reserve_and_never_more_than_its_expert_allows() {
+    let limits = |time_left| {
+        let plan = make(&request(&["intent", "language"]), &Scores::Named, &grid(), 3, time_left)?;
+        Ok::<_, Error>(plan.calls.iter().map(|call| call.limit).collect::<Vec<_>>())
+    };
+    let ms = Duration::from_millis;
+    assert_eq!(limits(ms(1_000)).unwrap(), [ms(950), ms(20)]);
+    assert_eq!(limits(ms(11)).unwrap(), [ms(10), ms(10)]);
+    assert!(matches!(limits(ms(1)), Err(Error::Expired)));
+    assert!(matches!(limits(Duration::ZERO), Err(Error::Expired)));
+}
