@@ -6,10 +6,10 @@
 //! ```text
 //!               connected, is what the grid file says           NOT_SERVING
 //!   Connecting -----------------------------------------> Ready <---------> NotServing
-//!      ^  |                                                 |    SERVING        |
-//!      |  | is something else                               |                   |
-//!      |  `----------------------> Refused                  |  connection lost  |
-//!      `------------------------------'---------------------'-------------------'
+//!      ^  |                                                 |    SERVING        ^  |
+//!      |  |-- is still loading -----------------------------|-------------------'  |
+//!      |  `-- is something else --> Refused                 |                      |
+//!      `-------- asked again ----------'--------------------'--- connection lost --'
 //! ```
 //!
 //! Health is watched, not polled: an endpoint that drains is out of the way within a round trip. Only a `Ready` one can

@@ -27,6 +27,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub(super) enum Ended {
     /// Connect again.
     Lost(String),
+    /// It answered, and is not ready to say what it is.
+    NotServing(String),
     /// It answered, and is not what the grid file says.
     Refused(String),
 }
@@ -35,7 +37,7 @@ pub(super) enum Ended {
 pub(super) async fn identify(channel: &Channel, expected: &Identity) -> Result<Facts, Ended> {
     let asked = patient(ExpertInfoClient::new(channel.clone()).get_info(GetInfoRequest {})).await;
     match asked {
-        Ok(response) => check(response.into_inner(), expected).map_err(Ended::Refused),
+        Ok(response) => check(response.into_inner(), expected),
         Err(status) if status.code() == Code::Unimplemented => {
             model_ready(channel, expected).await?;
             Ok(Facts::default())
@@ -44,7 +46,7 @@ pub(super) async fn identify(channel: &Channel, expected: &Identity) -> Result<F
     }
 }
 
-fn check(process: GetInfoResponse, expected: &Identity) -> Result<Facts, String> {
+fn check(process: GetInfoResponse, expected: &Identity) -> Result<Facts, Ended> {
     let Identity { address: _, expert, version, task, model_sha256 } = expected;
     let wanted = format!("`{expert}` version {version}");
     let is_wanted =
@@ -53,23 +55,27 @@ fn check(process: GetInfoResponse, expected: &Identity) -> Result<Facts, String>
         let served =
             process.packages.iter().map(|package| format!("`{}` version {}", package.name, package.version));
         let served = served.collect::<Vec<_>>().join(", ");
-        return Err(format!("the grid file wants {wanted} here, and it serves {served}"));
+        let reason = format!("the grid file wants {wanted} here, and it serves {served}");
+        return Err(Ended::Refused(reason));
     };
+    // While it loads, it knows no more of a package than where it is.
+    if !package.ready {
+        let reason = if package.reason.is_empty() { "it is loading" } else { &package.reason };
+        return Err(Ended::NotServing(reason.to_owned()));
+    }
     if package.task != task.as_str() {
-        return Err(format!(
-            "the grid file says that {wanted} does `{task}`, and it does `{}`",
-            package.task
-        ));
+        let reason =
+            format!("the grid file says that {wanted} does `{task}`, and it does `{}`", package.task);
+        return Err(Ended::Refused(reason));
     }
-    match model_sha256 {
-        Some(digest) if *digest != package.model_sha256 => Err(format!(
-            "the grid file wants {wanted} with model {digest}, and it has {}",
-            package.model_sha256
-        )),
-        Some(_) | None => {
-            Ok(Facts { pid: process.pid, memory: process.memory, model_sha256: package.model_sha256.clone() })
-        }
+    if let Some(digest) = model_sha256
+        && *digest != package.model_sha256
+    {
+        let actual = &package.model_sha256;
+        let reason = format!("the grid file wants {wanted} with model {digest}, and it has {actual}");
+        return Err(Ended::Refused(reason));
     }
+    Ok(Facts { pid: process.pid, memory: process.memory, model_sha256: package.model_sha256.clone() })
 }
 
 async fn model_ready(channel: &Channel, expected: &Identity) -> Result<bool, Ended> {

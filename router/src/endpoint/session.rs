@@ -30,6 +30,7 @@ pub(super) async fn run(endpoint: Arc<Endpoint>) {
         };
         endpoint.set_state(match ended {
             Ended::Lost(reason) => State::Connecting { reason },
+            Ended::NotServing(reason) => State::NotServing { reason },
             Ended::Refused(reason) => State::Refused { reason },
         });
         sleep(backoff.delay(failures)).await;
@@ -69,7 +70,7 @@ async fn refresh(endpoint: &Endpoint, channel: &Channel) -> Ended {
         sleep(REFRESH).await;
         match probe::identify(channel, &endpoint.identity).await {
             Ok(facts) => endpoint.set_facts(facts),
-            Err(Ended::Refused(reason)) => return Ended::Refused(reason),
+            Err(ended @ (Ended::Refused(_) | Ended::NotServing(_))) => return ended,
             // Slow to answer is not gone: the connection's own keepalive decides that.
             Err(Ended::Lost(_)) => {}
         }

@@ -1,6 +1,6 @@
 //! Endpoints that come, go, and are not what they should be.
 
-use nanogrid_proto::v1::EndpointState;
+use nanogrid_proto::v1::{EndpointState, Expert, PackageInfo};
 use nanogrid_testkit::expert::{Behaviour, Profile, ScriptedExpert, digest};
 use tonic::Status;
 
@@ -62,6 +62,28 @@ async fn an_expert_that_says_it_does_not_serve_is_not_asked() {
     intent.set_serving(true);
     grid.until_ready("intent", true).await;
     assert!(grid.infer(text_for(&["intent"])).await.unwrap().complete);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expert_that_still_loads_is_waited_for_and_not_refused() {
+    let ready = Profile::of("intent", 1, "text-classification");
+    let mut loading = ready.clone();
+    let package =
+        PackageInfo { ready: false, task: String::new(), model_sha256: String::new(), ..Default::default() };
+    loading.packages = vec![PackageInfo { name: "intent".to_owned(), version: "1".to_owned(), ..package }];
+    let intent = ScriptedExpert::start(loading.clone(), Behaviour::labels(&[("transfer", 0.9)]));
+    let grid = Grid::start_with(&[entry("intent", &intent)], |_| {}).await;
+    let of = |experts: &[Expert], reason: &str| {
+        let endpoint = only_endpoint(experts);
+        assert_ne!(endpoint.state(), EndpointState::Refused, "{endpoint:?}");
+        endpoint.state() == EndpointState::NotServing && endpoint.reason == reason
+    };
+    grid.until(|experts| of(experts, "it is loading")).await;
+    loading.packages[0].reason = "model.onnx: sha256 differs".to_owned();
+    intent.be(loading);
+    grid.until(|experts| of(experts, "model.onnx: sha256 differs")).await;
+    intent.be(ready);
+    grid.until_ready("intent", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
