@@ -39,7 +39,7 @@ test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	cargo test $(CARGO_FLAGS) --workspace
 
 .PHONY: lint
-lint: ## Check formatting, clippy and the documentation, warnings are errors
+lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
@@ -50,3 +50,16 @@ proto: ## Generate the Rust code of proto/ again
 .PHONY: loadtest
 loadtest: build ## Measure the running grid (ARGS="...")
 	$(BIN)/nanogrid-loadtest $(ARGS)
+
+.PHONY: train
+train: ## Train an expert and measure it (EXPERT=intent DATA=folder-with-the-data-sets)
+	@: $(if $(and $(EXPERT),$(DATA)),,$(error say which and from what: make train EXPERT=intent DATA=folder))
+	python=$$(services/cli/tests/python/prepare experts/training/requirements.txt) && cd experts/training && $$python -m nanogrid_training all $(EXPERT) --data $(abspath $(DATA))
+
+.PHONY: images
+images: ## Build the container images (ARGS="--experts intent")
+	docker/build $(ARGS)
+
+.PHONY: k8s-check
+k8s-check: ## Check the Kubernetes manifests against the real schemas
+	k8s/validate

@@ -41,10 +41,16 @@ fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
+/// Narrower than this, a table is easier to read when the terminal wraps its lines. Some terminals say they have no width.
+const NARROW: u16 = 60;
+
 /// A table without lines, as wide as the terminal at most.
 pub(crate) fn table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    table.load_style(presets::NOTHING).enforce_styling();
+    if table.width().is_some_and(|width| width >= NARROW) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table
 }
 

@@ -5,6 +5,7 @@ mod board;
 mod catalog;
 mod detach;
 mod display;
+mod environment;
 pub(crate) mod launch;
 mod memory;
 mod plan;

@@ -2,7 +2,7 @@
 //! wrong is said before there is anything to clean up.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use crate::{
         Up,
         board::{Phase, ProcessState, State},
         catalog::{self, Package},
+        environment::Kind,
         ports::Ports,
         probe::Target,
         process::Spec,
@@ -31,7 +32,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn make(up: &Up, addr: &str, run: &RunFolder) -> Result<Self, Error> {
-        let addr: SocketAddr = addr.parse().map_err(|_| Error::Address { addr: addr.to_owned() })?;
+        let addr = resolve(addr).ok_or_else(|| Error::Address { addr: addr.to_owned() })?;
         let programs = Programs::find()?;
         let (packages, problems) = catalog::read(&up.catalog)?;
         let mut ports = Ports::new();
@@ -54,6 +55,13 @@ impl Plan {
         let state = State { pid: std::process::id(), addr, ops, settled: false, processes };
         Ok(Self { state, specs, problems })
     }
+}
+
+/// `localhost` means both loopbacks on most machines, and the older one is where everybody looks first.
+fn resolve(addr: &str) -> Option<SocketAddr> {
+    let mut found: Vec<SocketAddr> = addr.to_socket_addrs().ok()?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.first().copied()
 }
 
 /// The programs beside this one.
@@ -79,6 +87,7 @@ fn router(up: &Up, programs: &Programs, run: &RunFolder, (addr, ops): (SocketAdd
     arguments.extend(["--classifier".to_owned(), text(&up.classifier)]);
     Spec {
         name: "router".to_owned(),
+        kind: Kind::Router,
         program: programs.router.clone(),
         arguments,
         address: addr,
@@ -109,6 +118,7 @@ fn expert(
         // `router` is the name of another process, and may be the name of an expert.
         log: run.log(&format!("expert-{name}")),
         name,
+        kind: Kind::Expert,
         program: programs.expert.clone(),
         arguments,
         address,

@@ -25,6 +25,7 @@ use crate::{
     print,
     up::{
         board::{Board, Level, Phase},
+        environment::{self, Kind},
         probe::{Probe, Target},
         run_folder,
     },
@@ -36,20 +37,13 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 /// A start that takes longer lets the next one begin beside it.
 const START_TURN: Duration = Duration::from_secs(5);
 
-const ENVIRONMENT: [(&str, &str); 3] = [
-    // No balancer has to notice the end of a process here before it begins.
-    ("NANOGRID__SERVER__DRAIN__SERVE_ON", "0s"),
-    ("NANOGRID__SERVER__DRAIN__HARD_STOP", "10s"),
-    // The last line of a log is to be the reason, whatever is set where `up` runs.
-    ("RUST_LIB_BACKTRACE", "0"),
-];
-
-/// Longer than the hard stop above: only a process that ignores it is killed.
+/// Longer than the hard stop that the processes are given: only a process that ignores it is killed.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What to run.
 pub(crate) struct Spec {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) address: SocketAddr,
@@ -138,12 +132,16 @@ impl Supervisor {
             .open(&spec.log)
             .map_err(Error::file("cannot open", &spec.log))?;
         let stderr = log.try_clone().map_err(Error::file("cannot open", &spec.log))?;
-        Command::new(&self.launcher)
+        let mut command = Command::new(&self.launcher);
+        for foreign in spec.kind.foreign() {
+            command.env_remove(foreign);
+        }
+        command
             .arg("launch")
             .args(["--parent", &std::process::id().to_string(), "--"])
             .arg(&spec.program)
             .args(&spec.arguments)
-            .envs(ENVIRONMENT)
+            .envs(environment::FOR_ALL)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(stderr)
