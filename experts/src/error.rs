@@ -47,7 +47,9 @@ pub enum Error {
         reason: String,
     },
     /// Nobody knows yet whether it will be here.
-    #[error("expert `{name}` is not known: the process is starting and still reads its packages, try again soon")]
+    #[error(
+        "expert `{name}` is not known: the process is starting and still reads its packages, try again soon"
+    )]
     Starting {
         /// As asked for.
         name: String,
@@ -94,7 +96,9 @@ pub enum Error {
         name: String,
     },
     /// More rows than one request may bring.
-    #[error("input `{name}` has {rows} rows; the limit is {limit} (setting `inference.max-rows`): send several requests")]
+    #[error(
+        "input `{name}` has {rows} rows; the limit is {limit} (setting `inference.max-rows`): send several requests"
+    )]
     TooManyRows {
         /// Of the input.
         name: String,
@@ -112,7 +116,9 @@ pub enum Error {
         row: usize,
     },
     /// A text longer than allowed.
-    #[error("input `{name}`, row {row}: the text has {bytes} bytes; the limit is {limit} (setting `inference.max-text-bytes`)")]
+    #[error(
+        "input `{name}`, row {row}: the text has {bytes} bytes; the limit is {limit} (setting `inference.max-text-bytes`)"
+    )]
     TextTooLong {
         /// Of the input.
         name: String,

@@ -88,7 +88,8 @@ impl Expert {
     /// When half of a full queue is gone: early enough that the workers do not run dry, late enough to find room.
     fn retry_after(&self, capacity: usize) -> Duration {
         let drained = self.statistics.time_for(capacity.div_ceil(2)).unwrap_or(SHORTEST_PUSHBACK);
-        (drained / u32::try_from(self.limits.workers.get()).unwrap_or(u32::MAX)).clamp(SHORTEST_PUSHBACK, LONGEST_PUSHBACK)
+        (drained / u32::try_from(self.limits.workers.get()).unwrap_or(u32::MAX))
+            .clamp(SHORTEST_PUSHBACK, LONGEST_PUSHBACK)
     }
 }
 

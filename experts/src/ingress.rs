@@ -6,27 +6,22 @@ use futures::stream::BoxStream;
 use nanogrid_proto::inference::{
     CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse, CudaSharedMemoryStatusRequest,
     CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse,
-    LogSettingsRequest, LogSettingsResponse, ModelConfigRequest, ModelConfigResponse,
-    ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
-    ModelReadyResponse, ModelStatisticsRequest, ModelStatisticsResponse, ModelStreamInferResponse,
-    RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+    LogSettingsRequest, LogSettingsResponse, ModelConfigRequest, ModelConfigResponse, ModelInferRequest,
+    ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
+    ModelStatisticsRequest, ModelStatisticsResponse, ModelStreamInferResponse, RepositoryIndexRequest,
+    RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
     RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse,
     ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
     SystemSharedMemoryRegisterRequest, SystemSharedMemoryRegisterResponse, SystemSharedMemoryStatusRequest,
-    SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest, SystemSharedMemoryUnregisterResponse,
-    TraceSettingRequest, TraceSettingResponse, grpc_inference_service_server::GrpcInferenceService,
+    SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest,
+    SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
+    grpc_inference_service_server::GrpcInferenceService,
 };
 use nanogrid_serving::{Health, deadline::Deadline};
 use tokio::time::Instant;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
-use crate::{
-    error::Error,
-    expert::Expert,
-    metadata, pipeline,
-    repository::Repository,
-    stream, wire,
-};
+use crate::{error::Error, expert::Expert, metadata, pipeline, repository::Repository, stream, wire};
 
 /// The service.
 #[derive(Clone)]
@@ -72,11 +67,17 @@ pub(crate) fn deadline(extensions: &Extensions) -> Option<Instant> {
 
 #[tonic::async_trait]
 impl GrpcInferenceService for Ingress {
-    async fn server_live(&self, _: Request<ServerLiveRequest>) -> Result<Response<ServerLiveResponse>, Status> {
+    async fn server_live(
+        &self,
+        _: Request<ServerLiveRequest>,
+    ) -> Result<Response<ServerLiveResponse>, Status> {
         Ok(Response::new(ServerLiveResponse { live: true }))
     }
 
-    async fn server_ready(&self, _: Request<ServerReadyRequest>) -> Result<Response<ServerReadyResponse>, Status> {
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
         Ok(Response::new(ServerReadyResponse { ready: self.health.ready() }))
     }
 
@@ -140,7 +141,8 @@ impl GrpcInferenceService for Ingress {
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
         let ModelStatisticsRequest { name, version } = request.into_inner();
-        let report = |expert: &Arc<Expert>| expert.statistics.report(expert.name(), &expert.version, expert.memory);
+        let report =
+            |expert: &Arc<Expert>| expert.statistics.report(expert.name(), &expert.version, expert.memory);
         let snapshot = self.repository.snapshot();
         let model_stats = match (name.as_str(), wire::version(&version)?) {
             ("", _) => snapshot.ready().map(report).collect(),
@@ -221,10 +223,16 @@ impl GrpcInferenceService for Ingress {
         &self,
         _: Request<TraceSettingRequest>,
     ) -> Result<Response<TraceSettingResponse>, Status> {
-        not_offered("TraceSetting", "traces are set up by the settings `telemetry.otlp-endpoint` and `telemetry.sample`")
+        not_offered(
+            "TraceSetting",
+            "traces are set up by the settings `telemetry.otlp-endpoint` and `telemetry.sample`",
+        )
     }
 
-    async fn log_settings(&self, _: Request<LogSettingsRequest>) -> Result<Response<LogSettingsResponse>, Status> {
+    async fn log_settings(
+        &self,
+        _: Request<LogSettingsRequest>,
+    ) -> Result<Response<LogSettingsResponse>, Status> {
         not_offered("LogSettings", "the log is set up by the setting `telemetry.log`")
     }
 }

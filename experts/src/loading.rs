@@ -100,7 +100,8 @@ impl Loading {
     }
 
     fn report_health(&self, name: &str) {
-        let ready = self.repository.snapshot().experts.get(name).is_some_and(|versions| versions.default_is_ready());
+        let ready =
+            self.repository.snapshot().experts.get(name).is_some_and(|versions| versions.default_is_ready());
         self.health.set(name, ready);
     }
 }

@@ -2,9 +2,9 @@
 
 use nanogrid_onnx::Datatype;
 use nanogrid_proto::inference::{
-    DataType, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput,
-    ModelParameter, ModelQueuePolicy, ModelResponseCache, ModelTransactionPolicy, ModelVersionPolicy,
-    RepositoryIndexResponse, ServerMetadataResponse,
+    DataType, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelMetadataResponse,
+    ModelOutput, ModelParameter, ModelQueuePolicy, ModelResponseCache, ModelTransactionPolicy,
+    ModelVersionPolicy, RepositoryIndexResponse, ServerMetadataResponse,
     model_config::SchedulingChoice,
     model_instance_group::Kind,
     model_metadata_response::TensorMetadata,

@@ -69,9 +69,15 @@ impl Repository {
         let version = version.unwrap_or_else(|| versions.default());
         match versions.states.get(&version) {
             Some(State::Ready(expert)) => Ok(Arc::clone(expert)),
-            Some(State::Loading) => Err(not_ready(name, version, "its package is still loading: try again soon")),
+            Some(State::Loading) => {
+                Err(not_ready(name, version, "its package is still loading: try again soon"))
+            }
             Some(State::Unavailable(reason)) => Err(not_ready(name, version, reason)),
-            None => Err(Error::UnknownVersion { name: name.to_owned(), version, served: join(versions.states.keys()) }),
+            None => Err(Error::UnknownVersion {
+                name: name.to_owned(),
+                version,
+                served: join(versions.states.keys()),
+            }),
         }
     }
 

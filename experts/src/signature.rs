@@ -50,7 +50,12 @@ impl Signature {
         }
         let mut ordered = Vec::with_capacity(slots.len());
         for (slot, spec) in slots.into_iter().zip(&self.inputs) {
-            ordered.push(slot.ok_or_else(|| Error::MissingInput { name: spec.name.clone(), expected: describe(spec) })?);
+            ordered.push(
+                slot.ok_or_else(|| Error::MissingInput {
+                    name: spec.name.clone(),
+                    expected: describe(spec),
+                })?,
+            );
         }
         let rows = self.rows(&ordered)?;
         Ok((ordered, rows))
@@ -75,7 +80,9 @@ impl Signature {
     /// The outputs asked for, in the order asked for; all of them where none is named.
     pub(crate) fn outputs(&self, asked: &[AskedOutput]) -> Result<Vec<WantedOutput>, Error> {
         if asked.is_empty() {
-            return Ok((0..self.outputs.len()).map(|idx| WantedOutput { idx, classification: None }).collect());
+            return Ok((0..self.outputs.len())
+                .map(|idx| WantedOutput { idx, classification: None })
+                .collect());
         }
         asked
             .iter()

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use nanogrid_proto::inference::{InferBatchStatistics, InferStatistics, MemoryUsage, ModelStatistics, StatisticDuration};
+use nanogrid_proto::inference::{
+    InferBatchStatistics, InferStatistics, MemoryUsage, ModelStatistics, StatisticDuration,
+};
 use nanogrid_telemetry::{
     metrics::{ModelMetrics, PendingRequest, StageTimes},
     propagation::sampled_trace_id,

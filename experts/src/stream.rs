@@ -53,7 +53,8 @@ async fn answer(
         Err(status) if closes => return Err(status),
         // The id tells the client which of its requests this is about.
         Err(status) => {
-            let response = ModelInferResponse { model_name: name, model_version: version, id, ..Default::default() };
+            let response =
+                ModelInferResponse { model_name: name, model_version: version, id, ..Default::default() };
             (status.message().to_owned(), response)
         }
     };

@@ -45,7 +45,11 @@ pub(crate) enum Loaded {
 
 impl Loaded {
     /// Puts a model that is loaded and warm into the task of its package.
-    pub(crate) fn new(package: &Package, model: Model, limits: &InferenceSettings) -> Result<Self, LoadError> {
+    pub(crate) fn new(
+        package: &Package,
+        model: Model,
+        limits: &InferenceSettings,
+    ) -> Result<Self, LoadError> {
         match package.task {
             settings::Task::TextClassification => Ok(Self::TextClassification(TextClassification::load(
                 package,
@@ -76,7 +80,9 @@ impl Loaded {
 pub(crate) enum LoadError {
     #[error(transparent)]
     Package(#[from] nanogrid_onnx::Error),
-    #[error("task `{0}` has no code in this version of nanogrid; the task `tensor` serves any model's own tensors")]
+    #[error(
+        "task `{0}` has no code in this version of nanogrid; the task `tensor` serves any model's own tensors"
+    )]
     Task(settings::Task),
     #[error("`{name}` version {version} is served from another folder already")]
     Twice { name: String, version: u32 },

@@ -64,7 +64,8 @@ pub(crate) fn request(mut message: ModelInferRequest, max_rows: Option<usize>) -
     for input in &message.inputs {
         refuse_shared_memory(&input.parameters)?;
     }
-    let outputs = std::mem::take(&mut message.outputs).into_iter().map(asked_output).collect::<Result<_, _>>()?;
+    let outputs =
+        std::mem::take(&mut message.outputs).into_iter().map(asked_output).collect::<Result<_, _>>()?;
     // One queue serves everyone in turn: a priority is read, so that a wrong one is noticed, and changes nothing.
     count(&parameters, "priority")?;
     let top_k = match count(&parameters, "top_k")? {
@@ -117,7 +118,9 @@ fn refuse_reserved(key: &str) -> Result<(), Error> {
         }
         // Asks for what every stream here does anyway.
         "triton_enable_empty_final_response" => Ok(()),
-        _ if key.starts_with("triton_") => Err(bad(key, "keys that begin with `triton_` are the server's own: rename it")),
+        _ if key.starts_with("triton_") => {
+            Err(bad(key, "keys that begin with `triton_` are the server's own: rename it"))
+        }
         _ => Ok(()),
     }
 }

@@ -39,12 +39,10 @@ impl Tensors {
     }
 
     fn output(&self, tensor: &TensorValue, output: WantedOutput) -> Result<Tensor, Error> {
-        let shape = tensor
-            .shape
-            .iter()
-            .map(|size| usize::try_from(*size))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Error::Failed(format!("output `{}` has the shape {:?}", tensor.name, tensor.shape)))?;
+        let shape =
+            tensor.shape.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<_>, _>>().map_err(
+                |_| Error::Failed(format!("output `{}` has the shape {:?}", tensor.name, tensor.shape)),
+            )?;
         let Some(n) = output.classification else {
             return Ok(Tensor { name: tensor.name.clone(), shape, data: from_elements(&tensor.elements) });
         };
@@ -60,7 +58,8 @@ impl Tensors {
         let rows = if self.signature.batched { shape.first().copied().unwrap_or(1) } else { 1 };
         let width = scores.len() / rows.max(1);
         let best = scores.chunks(width.max(1)).flat_map(|row| {
-            let entry = |idx: usize| classification::entry(row[idx], idx, self.labels.get(idx).map(String::as_str));
+            let entry =
+                |idx: usize| classification::entry(row[idx], idx, self.labels.get(idx).map(String::as_str));
             classification::best(row, n).into_iter().map(entry)
         });
         let data = Data::Bytes(best.collect());
@@ -82,7 +81,11 @@ impl Task for Tensors {
         inputs.into_iter().map(to_value).collect()
     }
 
-    async fn run(&self, inputs: Vec<TensorValue>, deadline: Option<Instant>) -> Result<(Self::Raw, Times), RunError> {
+    async fn run(
+        &self,
+        inputs: Vec<TensorValue>,
+        deadline: Option<Instant>,
+    ) -> Result<(Self::Raw, Times), RunError> {
         let run = self.model.run_tensors(inputs, deadline).await?;
         Ok((run.outputs, run.times))
     }
@@ -97,7 +100,8 @@ impl Task for Tensors {
 }
 
 fn to_value(tensor: Tensor) -> Result<TensorValue, Error> {
-    let too_large = || Error::Invalid(format!("input `{}`: the shape {:?} is too large", tensor.name, tensor.shape));
+    let too_large =
+        || Error::Invalid(format!("input `{}`: the shape {:?} is too large", tensor.name, tensor.shape));
     let shape = tensor.shape.iter().map(|size| i64::try_from(*size)).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| too_large())?;
     let elements = to_elements(&tensor.name, tensor.data)?;

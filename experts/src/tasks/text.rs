@@ -53,7 +53,10 @@ fn text<'a>(input: &str, row: usize, bytes: &'a Bytes, max_bytes: usize) -> Resu
     if bytes.len() > max_bytes {
         return Err(Error::TextTooLong { name: name(), row, bytes: bytes.len(), limit: max_bytes });
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::NotUtf8 { name: name(), row, offset: error.valid_up_to() })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
+        name: name(),
+        row,
+        offset: error.valid_up_to(),
+    })?;
     if text.trim().is_empty() { Err(Error::EmptyText { name: name(), row }) } else { Ok(text) }
 }

@@ -29,7 +29,11 @@ const LABEL: usize = 0;
 const SCORE: usize = 1;
 
 impl TextClassification {
-    pub(crate) fn load(package: &Package, model: Model, max_text_bytes: usize) -> Result<Self, nanogrid_onnx::Error> {
+    pub(crate) fn load(
+        package: &Package,
+        model: Model,
+        max_text_bytes: usize,
+    ) -> Result<Self, nanogrid_onnx::Error> {
         let spec = |name: &str, datatype: &str, shape: &[i64]| TensorSpec {
             name: name.to_owned(),
             datatype: datatype.to_owned(),
@@ -62,7 +66,11 @@ impl Task for TextClassification {
         text::tokens(&self.tokenizer, &inputs[0], self.max_text_bytes).await
     }
 
-    async fn run(&self, rows: Vec<Tokens>, deadline: Option<Instant>) -> Result<(Self::Raw, Times), RunError> {
+    async fn run(
+        &self,
+        rows: Vec<Tokens>,
+        deadline: Option<Instant>,
+    ) -> Result<(Self::Raw, Times), RunError> {
         let run = self.model.run_text(rows, deadline).await?;
         Ok((run.logits, run.times))
     }
@@ -76,7 +84,12 @@ impl Task for TextClassification {
 }
 
 impl TextClassification {
-    fn output(&self, output: WantedOutput, ranked: &[Vec<Scored<'_>>], top_k: usize) -> Result<Tensor, Error> {
+    fn output(
+        &self,
+        output: WantedOutput,
+        ranked: &[Vec<Scored<'_>>],
+        top_k: usize,
+    ) -> Result<Tensor, Error> {
         let spec = &self.signature.outputs[output.idx];
         let n = output.classification.unwrap_or(top_k);
         // A tensor is a rectangle: every row has as many labels as the shortest.

@@ -4,8 +4,9 @@ use crate::host::{assert_refused, infer, serve, texts};
 use nanogrid_proto::{
     inference::{
         DataType, ModelConfigRequest, ModelMetadataRequest, ModelReadyRequest, ModelStatisticsRequest,
-        RepositoryIndexRequest, RepositoryModelLoadRequest, ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
-        SystemSharedMemoryStatusRequest, TraceSettingRequest, model_config::SchedulingChoice,
+        RepositoryIndexRequest, RepositoryModelLoadRequest, ServerLiveRequest, ServerMetadataRequest,
+        ServerReadyRequest, SystemSharedMemoryStatusRequest, TraceSettingRequest,
+        model_config::SchedulingChoice,
     },
     v1::{GetInfoRequest, expert_info_client::ExpertInfoClient},
 };
@@ -30,9 +31,14 @@ async fn live_ready_and_metadata() {
     assert_refused(client.model_ready(malformed).await, Code::InvalidArgument, &["`one`"]);
 
     let server = client.server_metadata(ServerMetadataRequest {}).await.unwrap().into_inner();
-    for extension in
-        ["statistics", "model_configuration", "model_repository", "classification", "binary_tensor_data", "parameters"]
-    {
+    for extension in [
+        "statistics",
+        "model_configuration",
+        "model_repository",
+        "classification",
+        "binary_tensor_data",
+        "parameters",
+    ] {
         assert!(server.extensions.iter().any(|listed| listed == extension), "{extension}");
     }
     let request = ModelMetadataRequest { name: "weather".into(), version: String::new() };
@@ -54,8 +60,10 @@ async fn live_ready_and_metadata() {
 #[tokio::test]
 async fn the_configuration_has_what_tritons_tools_read() {
     let dir = tempfile::tempdir().unwrap();
-    let packages =
-        [packages::text_classifier(dir.path(), "weather", &["sun", "rain"]), packages::add(dir.path(), "add")];
+    let packages = [
+        packages::text_classifier(dir.path(), "weather", &["sun", "rain"]),
+        packages::add(dir.path(), "add"),
+    ];
     let host = serve(&packages).await;
     let config = async |name: &str| {
         let request = ModelConfigRequest { name: name.into(), version: String::new() };
@@ -63,11 +71,16 @@ async fn the_configuration_has_what_tritons_tools_read() {
     };
     let weather = config("weather").await;
     assert_eq!(weather.max_batch_size, 256);
-    assert_eq!((weather.input[0].name.as_str(), weather.input[0].data_type()), ("text", DataType::TypeString));
+    assert_eq!(
+        (weather.input[0].name.as_str(), weather.input[0].data_type()),
+        ("text", DataType::TypeString)
+    );
     assert_eq!(weather.input[0].dims, [0i64; 0], "without the batch axis");
     assert_eq!(weather.output[0].dims, [-1]);
     assert!(!weather.model_transaction_policy.unwrap().decoupled);
-    let Some(SchedulingChoice::DynamicBatching(batching)) = weather.scheduling_choice else { panic!("it batches") };
+    let Some(SchedulingChoice::DynamicBatching(batching)) = weather.scheduling_choice else {
+        panic!("it batches")
+    };
     assert_eq!((batching.preferred_batch_size, batching.max_queue_delay_microseconds), (vec![32], 0));
     assert_eq!(weather.parameters["task"].string_value, "text-classification");
     assert_eq!(config("add").await.input[1].data_type(), DataType::TypeFp32);
@@ -94,12 +107,16 @@ async fn statistics_count_what_was_done() {
     assert!(weather.last_inference > 1_600_000_000_000, "milliseconds since 1970");
     let inference = weather.inference_stats.unwrap();
     assert_eq!((inference.success.unwrap().count, inference.fail.unwrap().count), (2, 1));
-    for stage in [inference.queue, inference.compute_input, inference.compute_infer, inference.compute_output] {
+    for stage in [inference.queue, inference.compute_input, inference.compute_infer, inference.compute_output]
+    {
         assert_eq!(stage.unwrap().count, 2);
     }
     assert!(inference.compute_infer.unwrap().ns > 0);
-    let batches: Vec<_> =
-        weather.batch_stats.iter().map(|batch| (batch.batch_size, batch.compute_infer.unwrap().count)).collect();
+    let batches: Vec<_> = weather
+        .batch_stats
+        .iter()
+        .map(|batch| (batch.batch_size, batch.compute_infer.unwrap().count))
+        .collect();
     assert_eq!(batches, [(1, 1), (3, 1)]);
     assert_eq!(weather.memory_usage[0].r#type, "CPU");
 
@@ -125,12 +142,17 @@ async fn the_index_and_the_info_list_every_package() {
     let one = packages::text_classifier(dir.path(), "weather", &["sun", "rain"]);
     let two = packages::text_classifier_version(&one, 2, &["sun", "rain"]);
     let host = serve(&[one, two]).await;
-    let index = host.client.clone().repository_index(RepositoryIndexRequest::default()).await.unwrap().into_inner();
-    let listed: Vec<_> =
-        index.models.iter().map(|model| (model.name.as_str(), model.version.as_str(), model.state.as_str())).collect();
+    let index =
+        host.client.clone().repository_index(RepositoryIndexRequest::default()).await.unwrap().into_inner();
+    let listed: Vec<_> = index
+        .models
+        .iter()
+        .map(|model| (model.name.as_str(), model.version.as_str(), model.state.as_str()))
+        .collect();
     assert_eq!(listed, [("weather", "1", "READY"), ("weather", "2", "READY")]);
 
-    let info = ExpertInfoClient::new(host.channel.clone()).get_info(GetInfoRequest {}).await.unwrap().into_inner();
+    let info =
+        ExpertInfoClient::new(host.channel.clone()).get_info(GetInfoRequest {}).await.unwrap().into_inner();
     assert_eq!(info.pid, std::process::id());
     assert!(info.memory > 1 << 20 && info.start_up_us > 0 && info.started.is_some());
     assert_eq!(info.packages.len(), 2);

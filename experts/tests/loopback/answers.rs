@@ -62,8 +62,10 @@ async fn outputs_come_in_the_order_asked_for() {
 #[tokio::test]
 async fn classification_is_answered_in_tritons_format() {
     let dir = tempfile::tempdir().unwrap();
-    let packages =
-        [packages::text_classifier(dir.path(), "weather", &["sun", "rain"]), packages::add(dir.path(), "add")];
+    let packages = [
+        packages::text_classifier(dir.path(), "weather", &["sun", "rain"]),
+        packages::add(dir.path(), "add"),
+    ];
     let host = serve(&packages).await;
     let mut message = texts("weather", &["rain"]);
     message.outputs = vec![asked("score", Some(2))];
@@ -77,7 +79,10 @@ async fn classification_is_answered_in_tritons_format() {
     let mut message = request("add", vec![vector("a", &[1.0, 5.0]), vector("b", &[1.0, 1.0])]);
     message.outputs = vec![asked("sum", Some(1))];
     let sums = outputs(infer(&host.client, message).await.unwrap());
-    assert_eq!((strings(&sums["sum"]), sums["sum"].shape.clone()), (vec!["2.000000:0".into(), "6.000000:0".into()], vec![2, 1]));
+    assert_eq!(
+        (strings(&sums["sum"]), sums["sum"].shape.clone()),
+        (vec!["2.000000:0".into(), "6.000000:0".into()], vec![2, 1])
+    );
     host.stop().await;
 }
 
@@ -126,7 +131,9 @@ async fn every_datatype_survives_the_way_through_a_model() {
 
 #[tokio::test]
 async fn typed_and_raw_requests_get_the_same_answer() {
-    use nanogrid_proto::inference::{InferTensorContents, ModelInferRequest, model_infer_request::InferInputTensor};
+    use nanogrid_proto::inference::{
+        InferTensorContents, ModelInferRequest, model_infer_request::InferInputTensor,
+    };
     let dir = tempfile::tempdir().unwrap();
     let host = serve(&[packages::text_classifier(dir.path(), "weather", &["sun", "rain"])]).await;
     let typed = ModelInferRequest {

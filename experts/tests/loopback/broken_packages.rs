@@ -39,8 +39,14 @@ async fn a_broken_package_is_left_out_and_the_others_serve() {
         let broken = packages::text_classifier(dir.path(), "broken", &["sun", "rain"]);
         inflict(&broken);
         let host = serve(&[broken, good]).await;
-        infer(&host.client, texts("weather", &["rain"])).await.unwrap_or_else(|refused| panic!("{damage}: {refused}"));
-        assert_refused(infer(&host.client, texts("broken", &["rain"])).await, Code::Unavailable, &["`broken`", names]);
+        infer(&host.client, texts("weather", &["rain"]))
+            .await
+            .unwrap_or_else(|refused| panic!("{damage}: {refused}"));
+        assert_refused(
+            infer(&host.client, texts("broken", &["rain"])).await,
+            Code::Unavailable,
+            &["`broken`", names],
+        );
         crate::host::wait_until(&host.channel, "weather", ServingStatus::Serving).await;
         crate::host::wait_until(&host.channel, "broken", ServingStatus::NotServing).await;
         let reason = reason(&host).await;

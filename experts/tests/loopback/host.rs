@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use nanogrid_experts::{Host, StartError};
 use nanogrid_proto::{
     inference::{
-        InferParameter, ModelInferRequest, ModelInferResponse, grpc_inference_service_client::GrpcInferenceServiceClient,
-        infer_parameter::ParameterChoice, model_infer_request::InferRequestedOutputTensor,
+        InferParameter, ModelInferRequest, ModelInferResponse,
+        grpc_inference_service_client::GrpcInferenceServiceClient, infer_parameter::ParameterChoice,
+        model_infer_request::InferRequestedOutputTensor,
     },
     tensor::{self, Data, Tensor},
 };
@@ -24,11 +26,14 @@ use tonic_health::pb::{
 
 pub(crate) type Client = GrpcInferenceServiceClient<Channel>;
 
+type PlainHttp = hyper_util::client::legacy::Client<HttpConnector, tonic::body::Body>;
+
 /// A host that is ready.
 pub(crate) struct Running {
     pub(crate) client: Client,
     pub(crate) channel: Channel,
     pub(crate) ops: SocketAddr,
+    address: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), StartError>>,
 }
@@ -58,10 +63,18 @@ pub(crate) async fn serve_with(settings: &ExpertSettings) -> Running {
     let channel = nanogrid_serving::endpoint(&address.to_string()).unwrap().connect_lazy();
     wait_until(&channel, "", ServingStatus::Serving).await;
     let client = GrpcInferenceServiceClient::new(channel.clone()).max_decoding_message_size(64 << 20);
-    Running { client, channel, ops, stop, served }
+    Running { client, channel, ops, address, stop, served }
 }
 
 impl Running {
+    /// tonic's own channel has a timer for `grpc-timeout`, and would answer for the server.
+    pub(crate) fn client_without_timer(&self) -> GrpcInferenceServiceClient<PlainHttp> {
+        let plain =
+            hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let origin = format!("http://{}", self.address).parse().expect("an address is a URI");
+        GrpcInferenceServiceClient::with_origin(plain, origin)
+    }
+
     /// Stops, and expects that nothing went wrong.
     pub(crate) async fn stop(self) {
         let Self { client, channel, stop, served, .. } = self;
@@ -74,7 +87,8 @@ impl Running {
 /// Watches the health of a service until it is as wanted.
 pub(crate) async fn wait_until(channel: &Channel, service: &str, wanted: ServingStatus) {
     let request = HealthCheckRequest { service: service.to_owned() };
-    let mut changes = HealthClient::new(channel.clone()).watch(request).await.expect("health is served").into_inner();
+    let mut changes =
+        HealthClient::new(channel.clone()).watch(request).await.expect("health is served").into_inner();
     while let Some(change) = changes.message().await.expect("the stream goes on") {
         if change.status() == wanted {
             return;
@@ -100,7 +114,8 @@ pub(crate) fn int(value: i64) -> InferParameter {
 }
 
 pub(crate) fn asked(name: &str, classification: Option<i64>) -> InferRequestedOutputTensor {
-    let parameters: HashMap<_, _> = classification.map(|n| ("classification".to_owned(), int(n))).into_iter().collect();
+    let parameters: HashMap<_, _> =
+        classification.map(|n| ("classification".to_owned(), int(n))).into_iter().collect();
     InferRequestedOutputTensor { name: name.to_owned(), parameters }
 }
 

@@ -1,6 +1,6 @@
 //! The binary: flags, exit codes, what it prints.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use nanogrid_proto::inference::{
     ServerReadyRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
@@ -11,10 +11,16 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// Far more than a start or a stop takes, on any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn expert(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nanogrid-expert"));
     command.args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"]).args(arguments);
-    command.env_clear().env("NANOGRID__TELEMETRY__LOG_FORMAT", "json").env("NANOGRID__SERVER__DRAIN__SERVE_ON", "0s");
+    command
+        .env_clear()
+        .env("NANOGRID__TELEMETRY__LOG_FORMAT", "json")
+        .env("NANOGRID__SERVER__DRAIN__SERVE_ON", "0s");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -52,8 +58,8 @@ async fn it_gets_ready_says_how_long_that_took_and_ends_well_when_told_to() {
     let mut log = Log::of(&mut child);
     let serving = log.line("serving").await;
     let ready = log.line("ready").await;
-    assert!(ready["fields"]["start_up"].as_str().is_some(), "{ready}");
-    let address = serving["fields"]["grpc"].as_str().expect("the address is a field").to_owned();
+    assert!(ready["start_up"].as_str().is_some(), "{ready}");
+    let address = serving["grpc"].as_str().expect("the address is a field").to_owned();
     let mut client = GrpcInferenceServiceClient::connect(format!("http://{address}")).await.unwrap();
     assert!(client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
 
@@ -70,18 +76,23 @@ struct Log(tokio::io::Lines<BufReader<Box<dyn tokio::io::AsyncRead + Unpin + Sen
 impl Log {
     fn of(child: &mut Child) -> Self {
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let both: Box<dyn tokio::io::AsyncRead + Unpin + Send> = Box::new(tokio::io::AsyncReadExt::chain(err, out));
+        let both: Box<dyn tokio::io::AsyncRead + Unpin + Send> =
+            Box::new(tokio::io::AsyncReadExt::chain(err, out));
         Self(BufReader::new(both).lines())
     }
 
     /// The next line with this message.
     async fn line(&mut self, message: &str) -> serde_json::Value {
-        while let Some(line) = self.0.next_line().await.expect("text") {
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
-            if line["fields"]["message"] == message {
-                return line;
+        let found = async {
+            while let Some(line) = self.0.next_line().await.expect("text") {
+                let line: serde_json::Value =
+                    serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
+                if line["message"] == message {
+                    return line;
+                }
             }
-        }
-        panic!("the log ended without `{message}`");
+            panic!("the log ended without `{message}`");
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no `{message}` in the log"))
     }
 }
