@@ -47,6 +47,8 @@ pub(crate) async fn show(
     let mut redraw = tokio::time::interval(REDRAW_EVERY);
     loop {
         tokio::select! {
+            // What was said is shown before the end is noticed.
+            biased;
             notice = notices.recv() => match notice {
                 Some(notice) => screen.notice(mode, &notice),
                 None => break,
@@ -56,6 +58,7 @@ pub(crate) async fn show(
         }
         screen.draw(mode, &state.borrow_and_update());
     }
+    screen.draw(mode, &state.borrow());
 }
 
 #[derive(Default)]
