@@ -4,9 +4,9 @@ use nanogrid_proto::{
     inference::{ModelInferRequest, ModelInferResponse},
     tensor::Tensor,
 };
-use nanogrid_telemetry::metrics::StageTimes;
+use nanogrid_telemetry::{metrics::StageTimes, names::attribute};
 use tokio::time::Instant;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 use crate::{
     error::Error,
@@ -29,6 +29,9 @@ pub(crate) async fn answer(
     deadline: Option<Instant>,
 ) -> Result<ModelInferResponse, Error> {
     let begun = expert.statistics.begin();
+    let span = Span::current();
+    span.record(attribute::EXPERT, expert.name());
+    span.record(attribute::MODEL_VERSION, expert.version.as_str());
     match request(expert, message, deadline, begun.started()).await {
         Ok((response, rows, times)) => {
             begun.succeeded(rows, &times);
@@ -54,7 +57,7 @@ async fn request(
     let own_deadline = request.timeout.and_then(|timeout| started.checked_add(timeout));
     let work = Work { inputs, wanted, deadline: deadline.into_iter().chain(own_deadline).min(), started };
     let reply = match &expert.task {
-        Loaded::TextClassification(task) => stages(expert, task, work).await?,
+        Loaded::TextClassification(task) => stages(expert, task.as_ref(), work).await?,
         Loaded::Tensor(task) => stages(expert, task, work).await?,
     };
     let times = reply.times;

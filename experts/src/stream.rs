@@ -5,7 +5,7 @@ use futures::{StreamExt, stream::BoxStream};
 use nanogrid_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 use crate::{
     ingress::{self, Ingress},
@@ -27,7 +27,12 @@ pub(crate) fn answers(
     let parent = Span::current();
     let answers = request.into_inner().map(move |message| {
         let ingress = ingress.clone();
-        let span = info_span!(parent: &parent, "stream.message");
+        let span = info_span!(
+            parent: &parent,
+            "stream.message",
+            nanogrid.expert = Empty,
+            nanogrid.model.version = Empty,
+        );
         async move { answer(&ingress, message?, deadline, closes).await }.instrument(span)
     });
     // After an error of the stream itself there is nothing more to say.

@@ -39,7 +39,8 @@ pub(crate) trait Task {
 
 /// A task with a model loaded into it.
 pub(crate) enum Loaded {
-    TextClassification(TextClassification),
+    /// Boxed: a tokeniser is large.
+    TextClassification(Box<TextClassification>),
     Tensor(Tensors),
 }
 
@@ -51,11 +52,10 @@ impl Loaded {
         limits: &InferenceSettings,
     ) -> Result<Self, LoadError> {
         match package.task {
-            settings::Task::TextClassification => Ok(Self::TextClassification(TextClassification::load(
-                package,
-                model,
-                limits.max_text_bytes.get(),
-            )?)),
+            settings::Task::TextClassification => {
+                let task = TextClassification::load(package, model, limits.max_text_bytes.get())?;
+                Ok(Self::TextClassification(Box::new(task)))
+            }
             settings::Task::Tensor => Ok(Self::Tensor(Tensors::new(package, model))),
             task @ (settings::Task::TokenClassification
             | settings::Task::TextToText

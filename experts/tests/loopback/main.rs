@@ -1,5 +1,7 @@
 //! The real service over a real connection on the loopback interface.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
 mod about;
 mod answers;
 mod broken_packages;
@@ -7,3 +9,4 @@ mod host;
 mod process;
 mod refusals;
 mod streams;
+mod traces;

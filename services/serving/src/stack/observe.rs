@@ -68,6 +68,9 @@ fn span(method: &str, request: &Request<Body>) -> Span {
         rpc.status_code = Empty,
         error.type = Empty,
         network.peer.address = Empty,
+        // For the handler to record, once it knows.
+        nanogrid.expert = Empty,
+        nanogrid.model.version = Empty,
     );
     let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     if let Some(peer) = peer {
