@@ -17,6 +17,7 @@ use crate::{Error, Package, RunError};
 #[derive(Debug)]
 pub struct Text {
     tokenizer: Tokenizer,
+    max_tokens: usize,
 }
 
 /// The tokens of one text.
@@ -54,10 +55,13 @@ impl Text {
                 "adds {special} special tokens, which leaves no room for text: expected max-tokens above {special}, found {max_tokens}"
             ));
         }
-        let truncation = TruncationParams { max_length: max_tokens.get(), ..TruncationParams::default() };
+        // The crate stops looking at a text after so many tokens and does not say whether there was more; special tokens
+        // that then push one out give it away. Where there are none, one token more than needed does.
+        let max_length = if special == 0 { max_tokens.saturating_add(1) } else { max_tokens }.get();
+        let truncation = TruncationParams { max_length, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer })
+        Ok(Self { tokenizer, max_tokens: max_tokens.get() })
     }
 
     /// The tokens of `text`. May be none for an empty text.
@@ -67,7 +71,9 @@ impl Text {
     pub fn encode(&self, text: &str) -> Result<Tokens, RunError> {
         let encoding = guarded(|| self.tokenizer.encode_fast(text, true).map_err(|error| error.to_string()));
         let encoding = encoding.map_err(|problem| RunError::Failed(format!("tokenizer: {problem}")))?;
-        Ok(Tokens { truncated: !encoding.get_overflowing().is_empty(), ids: encoding.get_ids().to_vec() })
+        let ids = encoding.get_ids();
+        let truncated = ids.len() > self.max_tokens || !encoding.get_overflowing().is_empty();
+        Ok(Tokens { ids: ids[..ids.len().min(self.max_tokens)].to_vec(), truncated })
     }
 }
 
