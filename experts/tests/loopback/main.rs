@@ -5,6 +5,7 @@
 mod about;
 mod answers;
 mod broken_packages;
+mod golden;
 mod host;
 mod process;
 mod refusals;
