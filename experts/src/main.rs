@@ -33,7 +33,7 @@ struct Arguments {
 // more in wake-ups than it gives.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // Before anything else: start-up time counts from here. The system's loader took about a millisecond before.
+    // Before anything else: start-up time counts from here. The system needed a millisecond or two to get here.
     let started = Instant::now();
     let settings = settings(Arguments::parse())?;
     let version = env!("CARGO_PKG_VERSION");

@@ -88,14 +88,11 @@ impl Statistics {
 
     /// About how long `jobs` more take this model; `None` before it has run at all.
     pub(crate) fn time_for(&self, jobs: usize) -> Option<Duration> {
-        let (mut count, mut ns) = (0, 0);
-        for timer in &self.batches {
-            count += timer.count.load(Relaxed);
-            ns += timer.ns.load(Relaxed);
-        }
-        let requests = self.success.count.load(Relaxed).max(count);
-        // Runs shared by several requests cost each of them less: the model's time over the requests it answered.
-        (requests > 0).then(|| Duration::from_nanos((ns / requests).saturating_mul(jobs as u64)))
+        let in_model: u64 = self.batches.iter().map(|timer| timer.ns.load(Relaxed)).sum();
+        // Requests that share a run share its time; before the first answer there are runs only.
+        let done = self.success.count.load(Relaxed).max(self.executions.load(Relaxed));
+        let each = in_model.checked_div(done)?;
+        Some(Duration::from_nanos(each.saturating_mul(jobs as u64)))
     }
 
     /// As the protocol has it.
