@@ -8,12 +8,19 @@ use std::{
     fmt,
     num::NonZeroUsize,
     panic::{self, AssertUnwindSafe},
-    sync::{Mutex, PoisonError, TryLockError, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Mutex, PoisonError, TryLockError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ort::session::builder::PrepackedWeights;
 
-use crate::{Error, Package, RunError, Tokens, session::OrtEngine, worker::{Engine, finite}};
+use crate::{
+    Error, Package, RunError, Tokens,
+    session::OrtEngine,
+    worker::{Engine, finite},
+};
 
 /// A few sessions of one model, run on the thread of whoever calls. For models that take well under 100 microseconds.
 pub struct Inline {

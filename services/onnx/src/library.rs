@@ -51,7 +51,8 @@ pub(crate) fn environment() -> Result<&'static Environment, Error> {
 fn cached() -> Option<PathBuf> {
     let moved = env_path("NANOGRID_CACHE").map(|cache| cache.join(CACHED));
     let starts = [std::env::current_exe(), std::env::current_dir()];
-    let above = starts.iter().flatten().flat_map(|start| start.ancestors()).map(|dir| dir.join(CACHE).join(CACHED));
+    let above =
+        starts.iter().flatten().flat_map(|start| start.ancestors()).map(|dir| dir.join(CACHE).join(CACHED));
     moved.into_iter().chain(above).find(|path| path.is_file())
 }
 
@@ -81,7 +82,9 @@ fn load(path: &Path) -> Result<Environment, Error> {
 fn explain(path: &Path, error: &LoadDynamicError) -> Error {
     let path = path.display();
     problem(match error {
-        LoadDynamicError::Dlopen { error, .. } => format!("{path} is not a library that this machine can load ({error})"),
+        LoadDynamicError::Dlopen { error, .. } => {
+            format!("{path} is not a library that this machine can load ({error})")
+        }
         LoadDynamicError::MissingApi { .. } => format!("{path} is a library, but not ONNX Runtime"),
         LoadDynamicError::BadVersion { version_str, .. } => {
             format!("{path} is ONNX Runtime {version_str}, which is too old")
@@ -113,14 +116,17 @@ mod tests {
 
     #[track_caller]
     fn check(path: &Path, expected: &str) {
-        let message = load(path).err().expect("not a usable library").to_string();
+        let message = load(path).map(drop).expect_err("not a usable library").to_string();
         assert!(message.starts_with(expected) && message.ends_with(WAY_OUT), "{message}");
         assert!(!message.contains('\n'), "one sentence: {message}");
     }
 
     #[test]
     fn a_missing_library_is_one_sentence_with_the_way_out() {
-        check(Path::new("/nowhere/libonnxruntime.so"), "ONNX Runtime is missing: there is no file /nowhere/libonnx");
+        check(
+            Path::new("/nowhere/libonnxruntime.so"),
+            "ONNX Runtime is missing: there is no file /nowhere/libonnx",
+        );
     }
 
     #[test]
@@ -134,7 +140,10 @@ mod tests {
         for bytes in [&b""[..], b"hello", b"\x7fELF and then nothing of the kind"] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), bytes).unwrap();
-            check(file.path(), &format!("{} is not a library that this machine can load (", file.path().display()));
+            check(
+                file.path(),
+                &format!("{} is not a library that this machine can load (", file.path().display()),
+            );
         }
     }
 
@@ -142,7 +151,10 @@ mod tests {
     fn a_library_that_is_not_onnx_runtime_is_said_to_be_another() {
         // The one other library that every machine with this test on it has.
         let libc = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let libc = libc.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.contains("/libc."));
+        let libc = libc
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(5))
+            .find(|path| path.contains("/libc."));
         let libc = Path::new(libc.expect("the C library is mapped"));
         check(libc, &format!("{} is a library, but not ONNX Runtime", libc.display()));
     }
@@ -152,6 +164,9 @@ mod tests {
         let path = PathBuf::from("/opt/libonnxruntime.so");
         let error = LoadDynamicError::BadVersion { version_str: "1.17.3".into(), path: path.clone() };
         let message = explain(&path, &error).to_string();
-        assert_eq!(message, format!("/opt/libonnxruntime.so is ONNX Runtime 1.17.3, which is too old{WAY_OUT}"));
+        assert_eq!(
+            message,
+            format!("/opt/libonnxruntime.so is ONNX Runtime 1.17.3, which is too old{WAY_OUT}")
+        );
     }
 }

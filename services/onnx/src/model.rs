@@ -94,8 +94,10 @@ impl Model {
         let shared = (options.workers.get() > 1).then(PrepackedWeights::new);
         let open = || OrtEngine::open(package, options.intra_op_threads, shared.as_ref());
         let engines = (0..options.workers.get()).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
-        let (inputs, outputs) =
-            engines.first().map(|engine| (engine.inputs().to_vec(), engine.outputs().to_vec())).unwrap_or_default();
+        let (inputs, outputs) = engines
+            .first()
+            .map(|engine| (engine.inputs().to_vec(), engine.outputs().to_vec()))
+            .unwrap_or_default();
         Self::start(&package.name, engines, inputs, outputs, options)
             .map_err(|error| Error::graph(package.model(), format!("cannot start a worker thread: {error}")))
     }
@@ -163,7 +165,9 @@ impl Model {
             Some(deadline) => timeout_at(deadline, answer).await.map_err(|_| RunError::DeadlineExceeded)?,
             None => answer.await,
         };
-        answer.unwrap_or_else(|_| Err(RunError::Failed("a worker thread panicked while it had this job".into())))
+        answer.unwrap_or_else(|_| {
+            Err(RunError::Failed("a worker thread panicked while it had this job".into()))
+        })
     }
 
     /// The graph's inputs, as it declares them.

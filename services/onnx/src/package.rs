@@ -76,7 +76,8 @@ impl Package {
             Some(manifest) => files::check(&folder, &manifest.files, needed(task))?,
             None => files::exist(&folder, needed(task))?,
         };
-        let labels: Arc<[String]> = config.as_ref().map(|config| config.labels.clone()).unwrap_or_default().into();
+        let labels: Arc<[String]> =
+            config.as_ref().map(|config| config.labels.clone()).unwrap_or_default().into();
         check_labels(&folder, task, &labels, manifest.as_ref())?;
         let of_config = config.as_ref().map_or(Activation::Softmax, |config| config.activation);
         Ok(Self {
@@ -146,7 +147,10 @@ fn version(folder: &Path, manifest: Option<&VersionManifest>) -> Result<u32, Err
     match (version_of(folder), manifest) {
         (Some(named), Some(manifest)) if named != manifest.version => Err(Error::file(
             folder.join("version.toml"),
-            format!("version: expected {named}, the folder's name, found {}; correct one of them", manifest.version),
+            format!(
+                "version: expected {named}, the folder's name, found {}; correct one of them",
+                manifest.version
+            ),
         )),
         (_, Some(manifest)) => Ok(manifest.version),
         (named, None) => Ok(named.unwrap_or(1)),
@@ -162,9 +166,13 @@ fn version_of(folder: &Path) -> Option<u32> {
 fn name_from(folder: &Path) -> Result<ExpertName, Error> {
     let named = if version_of(folder).is_some() { folder.parent().unwrap_or(folder) } else { folder };
     let raw = named.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let words: Vec<_> = raw.split(|byte: char| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<_> =
+        raw.split(|byte: char| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.join("-").parse().map_err(|error| {
-        Error::file(named, format!("its name, made into an expert's, {error}; rename the folder, or add an expert.toml"))
+        Error::file(
+            named,
+            format!("its name, made into an expert's, {error}; rename the folder, or add an expert.toml"),
+        )
     })
 }
 
@@ -177,7 +185,8 @@ fn check_labels(
 ) -> Result<(), Error> {
     let labelled = needed(task).contains(&CONFIG);
     if labelled && labels.is_empty() {
-        let problem = format!("has no labels, which {task} needs; add `\"id2label\": {{\"0\": \"...\", ...}}`");
+        let problem =
+            format!("has no labels, which {task} needs; add `\"id2label\": {{\"0\": \"...\", ...}}`");
         return Err(Error::file(folder.join(CONFIG), problem));
     }
     let logits = manifest.and_then(|manifest| manifest.outputs.iter().find(|output| output.name == "logits"));

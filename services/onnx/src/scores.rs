@@ -51,14 +51,19 @@ impl Ranking {
             // It has its answer already, with another score.
             .filter(|&label| outside.as_ref().is_none_or(|outside| outside.label != self.labels[label]))
             .collect();
-        let best_first = |&left: &usize, &right: &usize| scores[right].total_cmp(&scores[left]).then(left.cmp(&right));
+        let best_first =
+            |&left: &usize, &right: &usize| scores[right].total_cmp(&scores[left]).then(left.cmp(&right));
         if k < order.len() {
             // A model may have thousands of labels, and a caller rarely wants more than a few.
             order.select_nth_unstable_by(k, best_first);
             order.truncate(k);
         }
         order.sort_unstable_by(best_first);
-        let inside = order.into_iter().map(|idx| Scored { label: &self.labels[idx], index: Some(idx), score: scores[idx] });
+        let inside = order.into_iter().map(|idx| Scored {
+            label: &self.labels[idx],
+            index: Some(idx),
+            score: scores[idx],
+        });
         outside.into_iter().chain(inside).take(k).collect()
     }
 
@@ -76,12 +81,15 @@ fn scores(logits: &[f32], temperature: f32, activation: Activation) -> Vec<f32> 
         Activation::Softmax => {
             // Subtracting the largest keeps the exponentials from overflowing and cancels out.
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut scores: Vec<f32> = logits.iter().map(|logit| ((logit - largest) / temperature).exp()).collect();
+            let mut scores: Vec<f32> =
+                logits.iter().map(|logit| ((logit - largest) / temperature).exp()).collect();
             let sum: f32 = scores.iter().sum();
             scores.iter_mut().for_each(|score| *score /= sum);
             scores
         }
-        Activation::Sigmoid => logits.iter().map(|logit| 1.0 / (1.0 + (-logit / temperature).exp())).collect(),
+        Activation::Sigmoid => {
+            logits.iter().map(|logit| 1.0 / (1.0 + (-logit / temperature).exp())).collect()
+        }
     }
 }
 
@@ -94,7 +102,8 @@ mod tests {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             temperature: 1.0,
             activation: Activation::Softmax,
-            out_of_scope: out_of_scope.map(|(label, threshold)| OutOfScope { label: label.into(), threshold }),
+            out_of_scope: out_of_scope
+                .map(|(label, threshold)| OutOfScope { label: label.into(), threshold }),
         }
     }
 

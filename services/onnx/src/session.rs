@@ -41,7 +41,11 @@ impl Stop for RunOptions {
 
 impl OrtEngine {
     /// Opens the model, checks its interface, and runs it once so that the first request finds it warm.
-    pub(crate) fn open(package: &Package, intra_op_threads: NonZeroUsize, weights: Option<&PrepackedWeights>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        package: &Package,
+        intra_op_threads: NonZeroUsize,
+        weights: Option<&PrepackedWeights>,
+    ) -> Result<Self, Error> {
         let path = package.model();
         let session = open(&path, intra_op_threads, weights)?;
         let inputs = interface::outlets(&path, "input", session.inputs())?;
@@ -130,7 +134,10 @@ impl Engine for OrtEngine {
             ("token_type_ids", names.token_type_ids, &self.zeros),
         ] {
             if present {
-                inputs.push((name.into(), TensorRef::from_array_view((shape, &values[..])).map_err(failed)?.into()));
+                inputs.push((
+                    name.into(),
+                    TensorRef::from_array_view((shape, &values[..])).map_err(failed)?.into(),
+                ));
             }
         }
         let outputs = match &self.stop {
@@ -154,7 +161,11 @@ impl Engine for OrtEngine {
     }
 }
 
-fn open(path: &Path, intra_op_threads: NonZeroUsize, weights: Option<&PrepackedWeights>) -> Result<Session, Error> {
+fn open(
+    path: &Path,
+    intra_op_threads: NonZeroUsize,
+    weights: Option<&PrepackedWeights>,
+) -> Result<Session, Error> {
     let environment = library::environment()?;
     let build = || -> ort::Result<Session> {
         let mut builder = Session::builder(environment)?
@@ -171,7 +182,9 @@ fn open(path: &Path, intra_op_threads: NonZeroUsize, weights: Option<&PrepackedW
         }
         builder.commit_from_file(path)
     };
-    build().map_err(|error| Error::graph(path, format!("ONNX Runtime cannot load it: {}", first_line(&error.to_string()))))
+    build().map_err(|error| {
+        Error::graph(path, format!("ONNX Runtime cannot load it: {}", first_line(&error.to_string())))
+    })
 }
 
 fn first_line(text: &str) -> &str {

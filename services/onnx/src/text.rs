@@ -38,16 +38,19 @@ impl Text {
         let path = package.folder.join(FILE);
         let bytes = read(&path)?;
         // A file that deserialises may still describe nonsense; whatever the crate does about it stays here.
-        let text = guarded(|| Self::parse(&bytes, package.max_tokens)).map_err(|problem| Error::file(&path, problem))?;
+        let text = guarded(|| Self::parse(&bytes, package.max_tokens))
+            .map_err(|problem| Error::file(&path, problem))?;
         for probe in ["", "a", "The quick brown fox \u{1f98a}: 42!", "\u{0}\u{301}"] {
-            text.encode(probe).map_err(|error| Error::file(&path, format!("cannot encode {probe:?}: {error}")))?;
+            text.encode(probe)
+                .map_err(|error| Error::file(&path, format!("cannot encode {probe:?}: {error}")))?;
         }
         Ok(text)
     }
 
     fn parse(bytes: &[u8], max_tokens: NonZeroUsize) -> Result<Self, String> {
-        let mut tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|error| format!("is no tokenizer file of the Hugging Face `tokenizers` library: {error}"))?;
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| {
+            format!("is no tokenizer file of the Hugging Face `tokenizers` library: {error}")
+        })?;
         let special = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
         // The crate subtracts one from the other unchecked.
         if max_tokens.get() <= special {
@@ -95,9 +98,15 @@ pub(crate) fn padding(package: &Package) -> Result<i64, Error> {
         content: String,
     }
     let path = package.folder.join(FILE);
-    let file: File = serde_json::from_slice(&read(&path)?).map_err(|error| Error::file(&path, error.to_string()))?;
+    let file: File =
+        serde_json::from_slice(&read(&path)?).map_err(|error| Error::file(&path, error.to_string()))?;
     let added = || file.added_tokens.iter().find(|token| ["[PAD]", "<pad>"].contains(&&*token.content));
-    Ok(file.padding.map(|padding| padding.pad_id).or_else(|| added().map(|token| token.id)).unwrap_or(0).into())
+    Ok(file
+        .padding
+        .map(|padding| padding.pad_id)
+        .or_else(|| added().map(|token| token.id))
+        .unwrap_or(0)
+        .into())
 }
 
 pub(crate) const FILE: &str = "tokenizer.json";

@@ -20,14 +20,14 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Span;
 
-use self::{
-    batch::{Batch, Part},
-    caller::Running,
-};
 pub(crate) use self::{
     batch::Limits,
     caller::{Caller, Stop},
     job::{Answer, Job, Rows, Work, finite},
+};
+use self::{
+    batch::{Batch, Part},
+    caller::Running,
 };
 use crate::{RunError, TensorValue, tally::Tally};
 
@@ -65,7 +65,9 @@ impl<E: Engine> Worker<E> {
             // Whatever panics, the jobs at hand are dropped, which tells their callers, and the next batch is served.
             if panic::catch_unwind(AssertUnwindSafe(|| self.step(first))).is_err() {
                 self.tally.panics.add(1);
-                tracing::error!("a worker thread of the model panicked; the jobs it had failed, and it goes on");
+                tracing::error!(
+                    "a worker thread of the model panicked; the jobs it had failed, and it goes on"
+                );
             }
         }
     }

@@ -59,8 +59,9 @@ fn check(version: &Path) -> Vec<String> {
     let text = Text::load(&package).unwrap_or_else(|error| panic!("{error}"));
     let model = Inline::load(&package, NonZeroUsize::MIN).unwrap_or_else(|error| panic!("{error}"));
     let ranking = Ranking::new(&package);
-    let lines = fs::read_to_string(version.join("golden.jsonl")).unwrap();
-    let goldens: Vec<Golden> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = fs::read_to_string(version.join("golden.jsonl")).expect("found a moment ago");
+    let goldens: Vec<Golden> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a golden case")).collect();
     assert!(goldens.len() >= 40, "{}: only {} golden cases", version.display(), goldens.len());
     goldens
         .iter()

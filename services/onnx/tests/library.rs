@@ -15,7 +15,10 @@ fn a_failed_attempt_says_why_and_leaves_room_for_the_next() {
     assert!(model().unwrap_err().to_string().contains("call `nanogrid_onnx::init` before"));
 
     let message = init(Some(Path::new(MISSING))).unwrap_err().to_string();
-    assert!(message.starts_with(&format!("ONNX Runtime is missing: there is no file {MISSING}; run ")), "{message}");
+    assert!(
+        message.starts_with(&format!("ONNX Runtime is missing: there is no file {MISSING}; run ")),
+        "{message}"
+    );
     let text = dir.path().join("words/1/config.json");
     let message = init(Some(&text)).unwrap_err().to_string();
     assert!(message.contains("config.json is not a library that this machine can load"), "{message}");

@@ -16,7 +16,11 @@ use super::{MODEL, entries, version_of};
 use crate::Error;
 
 /// Checks each file against its digest in version.toml, and returns the digest of the model.
-pub(super) fn check(folder: &Path, files: &BTreeMap<String, String>, needed: &[&str]) -> Result<String, Error> {
+pub(super) fn check(
+    folder: &Path,
+    files: &BTreeMap<String, String>,
+    needed: &[&str],
+) -> Result<String, Error> {
     if let Some(missing) = needed.iter().find(|name| !files.contains_key(**name)) {
         return Err(Error::file(
             folder.join("version.toml"),
@@ -102,7 +106,8 @@ pub(super) fn digest_of(bytes: &[u8]) -> String {
 fn digest(path: &Path) -> Result<String, Error> {
     let failed = |error: io::Error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
-        let problem = if missing { "is missing, but version.toml names it; restore it" } else { "cannot be read" };
+        let problem =
+            if missing { "is missing, but version.toml names it; restore it" } else { "cannot be read" };
         Error::file(path, format!("{problem} ({error})"))
     };
     let mut file = File::open(path).map_err(failed)?;

@@ -15,15 +15,23 @@ pub(super) struct TextInputs {
 }
 
 /// The graph's own declaration. `side` is `input` or `output`.
-pub(super) fn outlets(path: &Path, side: &str, declared: &[ort::value::Outlet]) -> Result<Vec<Outlet>, Error> {
+pub(super) fn outlets(
+    path: &Path,
+    side: &str,
+    declared: &[ort::value::Outlet],
+) -> Result<Vec<Outlet>, Error> {
     let outlet = |outlet: &ort::value::Outlet| {
         let (name, found) = (outlet.name(), outlet.dtype());
         let datatype = found.tensor_type().and_then(Datatype::from_ort);
         match (datatype, found.tensor_shape()) {
-            (Some(datatype), Some(shape)) => Ok(Outlet { name: name.into(), datatype, shape: shape.to_vec() }),
+            (Some(datatype), Some(shape)) => {
+                Ok(Outlet { name: name.into(), datatype, shape: shape.to_vec() })
+            }
             (None, _) | (_, None) => Err(Error::graph(
                 path,
-                format!("{side} `{name}`: expected a tensor of a type that the wire has, found {found}; export it without"),
+                format!(
+                    "{side} `{name}`: expected a tensor of a type that the wire has, found {found}; export it without"
+                ),
             )),
         }
     };
@@ -31,10 +39,16 @@ pub(super) fn outlets(path: &Path, side: &str, declared: &[ort::value::Outlet]) 
 }
 
 /// Names, types and shapes as in version.toml. Where the graph leaves a length open the manifest may fix it.
-pub(super) fn matches_manifest(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), Error> {
+pub(super) fn matches_manifest(
+    package: &Package,
+    inputs: &[Outlet],
+    outputs: &[Outlet],
+) -> Result<(), Error> {
     let Some(manifest) = &package.manifest else { return Ok(()) };
     let path = package.model();
-    for (side, promised, found) in [("inputs", &manifest.inputs, inputs), ("outputs", &manifest.outputs, outputs)] {
+    for (side, promised, found) in
+        [("inputs", &manifest.inputs, inputs), ("outputs", &manifest.outputs, outputs)]
+    {
         let fits = promised.len() == found.len()
             && promised.iter().all(|promise| found.iter().any(|outlet| fits(promise, outlet)));
         if !fits {

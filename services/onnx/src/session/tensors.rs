@@ -32,7 +32,9 @@ pub(super) fn run(
     gives
         .iter()
         .map(|outlet| {
-            let value = outputs.get(&outlet.name).ok_or_else(|| RunError::Failed(format!("no output `{}`", outlet.name)))?;
+            let value = outputs
+                .get(&outlet.name)
+                .ok_or_else(|| RunError::Failed(format!("no output `{}`", outlet.name)))?;
             let (shape, elements) = elements(value, outlet.datatype).map_err(failed)?;
             Ok(TensorValue { name: outlet.name.clone(), shape, elements })
         })
@@ -52,13 +54,17 @@ fn check(declared: &[Outlet], inputs: &[TensorValue]) -> Result<(), RunError> {
         }
         if elements.datatype() != expected.datatype {
             let found = elements.datatype();
-            return invalid(format!("input `{name}`: expected datatype {}, found {found}", expected.datatype));
+            return invalid(format!(
+                "input `{name}`: expected datatype {}, found {found}",
+                expected.datatype
+            ));
         }
         let axis = |(expected, found): (&i64, &i64)| *found >= 0 && (*expected == -1 || expected == found);
         if shape.len() != expected.shape.len() || !expected.shape.iter().zip(shape).all(axis) {
             return invalid(format!("input `{name}`: expected shape {:?}, found {shape:?}", expected.shape));
         }
-        let count = shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(usize::try_from(axis).ok()?));
+        let count =
+            shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(usize::try_from(axis).ok()?));
         let fits = match elements {
             Elements::Text(texts) => count == Some(texts.len()),
             Elements::Raw(datatype, bytes) => {
@@ -74,7 +80,9 @@ fn check(declared: &[Outlet], inputs: &[TensorValue]) -> Result<(), RunError> {
         }
     }
     match declared.iter().find(|outlet| !seen.contains(&outlet.name)) {
-        Some(missing) => invalid(format!("input `{}` is missing: the model takes {}", missing.name, names(declared))),
+        Some(missing) => {
+            invalid(format!("input `{}` is missing: the model takes {}", missing.name, names(declared)))
+        }
         None => Ok(()),
     }
 }
@@ -142,7 +150,11 @@ fn value(input: &TensorValue) -> ort::Result<DynValue> {
     match &input.elements {
         Elements::Text(texts) => Ok(Tensor::from_string_array((&input.shape[..], &texts[..]))?.into_dyn()),
         Elements::Raw(datatype, bytes) => {
-            with_number!(datatype, number_value(&input.shape, bytes), Err(ort::Error::new("BYTES are given as text")))
+            with_number!(
+                datatype,
+                number_value(&input.shape, bytes),
+                Err(ort::Error::new("BYTES are given as text"))
+            )
         }
     }
 }

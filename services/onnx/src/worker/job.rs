@@ -62,7 +62,10 @@ impl Rows {
     ///
     /// # Errors
     /// When a logit is not finite.
-    pub(super) fn keep(&mut self, logits: impl Iterator<Item = Vec<f32>>) -> Result<Option<Vec<Vec<f32>>>, RunError> {
+    pub(super) fn keep(
+        &mut self,
+        logits: impl Iterator<Item = Vec<f32>>,
+    ) -> Result<Option<Vec<Vec<f32>>>, RunError> {
         let mut checked = Ok(());
         // To its end in any case: what follows in the iterator belongs to others.
         for logits in logits {

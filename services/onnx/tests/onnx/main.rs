@@ -1,5 +1,6 @@
 //! Packages, texts and models from disk through ONNX Runtime. `services/onnx/fetch-onnxruntime` comes first (`make` runs
 //! it); without the library every test that needs it says so.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot see")]
 
 mod inline;
 mod model;

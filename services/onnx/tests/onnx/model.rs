@@ -17,7 +17,8 @@ struct Words {
 impl Words {
     fn new() -> Self {
         let dir = tempdir().unwrap();
-        let package = Package::open(&packages::text_classifier(dir.path(), "words", &["alpha", "beta"])).unwrap();
+        let package =
+            Package::open(&packages::text_classifier(dir.path(), "words", &["alpha", "beta"])).unwrap();
         let model = load(&package).unwrap();
         Self { _dir: dir, text: Text::load(&package).unwrap(), model, ranking: Ranking::new(&package) }
     }
@@ -83,5 +84,8 @@ async fn logits_that_are_no_numbers_are_an_error() {
 async fn a_text_model_refuses_nothing_but_takes_no_tensors() {
     let words = Words::new();
     let error = words.model.run_tensors(Vec::new(), None).await.unwrap_err();
-    assert!(matches!(&error, RunError::Invalid(why) if why.contains("input `input_ids` is missing")), "{error}");
+    assert!(
+        matches!(&error, RunError::Invalid(why) if why.contains("input `input_ids` is missing")),
+        "{error}"
+    );
 }

@@ -35,7 +35,10 @@ fn an_expert_folder_opens_its_default_version() {
     let (_dir, expert) = expert();
     packages::text_classifier_version(&expert, 2, &LABELS);
     let package = Package::open(&expert).unwrap();
-    assert_eq!((package.name.as_str(), package.version, package.task), ("words", 1, Task::TextClassification));
+    assert_eq!(
+        (package.name.as_str(), package.version, package.task),
+        ("words", 1, Task::TextClassification)
+    );
     assert_eq!(*package.labels, LABELS);
     assert_eq!(package.max_tokens.get(), packages::MAX_TOKENS);
     assert_eq!(package.model_sha256.len(), 64);

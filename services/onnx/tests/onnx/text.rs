@@ -54,7 +54,9 @@ fn padding_in_the_file_is_ignored_because_a_batch_decides_it() {
 
 #[test]
 fn odd_tokenizer_files_are_refused_and_nothing_panics() {
-    let many: Vec<_> = (0..packages::MAX_TOKENS).map(|_| serde_json::json!({"SpecialToken": {"id": "[UNK]", "type_id": 0}})).collect();
+    let many: Vec<_> = (0..packages::MAX_TOKENS)
+        .map(|_| serde_json::json!({"SpecialToken": {"id": "[UNK]", "type_id": 0}}))
+        .collect();
     let crowded = move |tokenizer: &mut serde_json::Value| {
         tokenizer["post_processor"] = serde_json::json!({
             "type": "TemplateProcessing", "single": many.into_iter().chain([serde_json::json!({"Sequence": {"id": "A", "type_id": 0}})]).collect::<Vec<_>>(),
@@ -63,7 +65,9 @@ fn odd_tokenizer_files_are_refused_and_nothing_panics() {
         });
     };
     assert!(edited(crowded).unwrap_err().contains("adds 16 special tokens, which leaves no room for text"));
-    assert!(edited(|tokenizer| *tokenizer = serde_json::json!([])).unwrap_err().contains("is no tokenizer file"));
+    assert!(
+        edited(|tokenizer| *tokenizer = serde_json::json!([])).unwrap_err().contains("is no tokenizer file")
+    );
     assert!(edited(|tokenizer| tokenizer["model"]["type"] = "Nonsense".into()).is_err());
     let no_unknown = edited(|tokenizer| tokenizer["model"]["unk_token"] = "absent".into());
     assert!(no_unknown.unwrap_err().contains("cannot encode"));
@@ -72,7 +76,13 @@ fn odd_tokenizer_files_are_refused_and_nothing_panics() {
 #[test]
 fn any_text_can_be_encoded() {
     let text = edited(|_| {}).unwrap();
-    for odd in ["\u{0}", "\u{feff}\u{202e}", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", "a\u{301}\u{301}\u{301}", "\u{fffd}\r\n\t"] {
+    for odd in [
+        "\u{0}",
+        "\u{feff}\u{202e}",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+        "a\u{301}\u{301}\u{301}",
+        "\u{fffd}\r\n\t",
+    ] {
         text.encode(odd).unwrap();
     }
 }
