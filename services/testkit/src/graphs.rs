@@ -84,7 +84,7 @@ fn spin() -> Graph {
     }
 }
 
-/// `a`, `b` FP32[n] -> `sum` FP32[n]; adding shapes that do not fit fails inside ONNX Runtime.
+/// Vectors `a` and `b` -> their `sum`; vectors of different length fail inside ONNX Runtime.
 pub fn add() -> Vec<u8> {
     onnx::encode(Graph {
         name: "add".into(),

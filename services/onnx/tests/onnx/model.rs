@@ -89,3 +89,34 @@ async fn a_text_model_refuses_nothing_but_takes_no_tensors() {
         "{error}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_leaves_and_whoever_stays_each_answer_is_its_own() {
+    let words = std::sync::Arc::new(Words::new());
+    let callers = (0..200_usize).map(|caller| {
+        let words = std::sync::Arc::clone(&words);
+        tokio::spawn(async move {
+            let n = caller % 7;
+            // Some leave at once, some while they are queued or running, most stay.
+            let patience = if caller % 3 == 0 {
+                Duration::from_micros(caller as u64 * 10)
+            } else {
+                Duration::from_secs(60)
+            };
+            let texts = [vec!["alpha"; n].join(" "), vec!["beta"; n].join(" ")];
+            match words.ask(&[&texts[0], &texts[1]], Some(Instant::now() + patience)).await {
+                Ok(logits) => assert_eq!(logits, [[n as f32 * WEIGHT, 0.0], [0.0, n as f32 * WEIGHT]]),
+                Err(error) => assert!(
+                    matches!(error, RunError::DeadlineExceeded | RunError::Overloaded { .. }),
+                    "{error}"
+                ),
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    assert!(words.ask(&["alpha"], None).await.is_ok());
+    let counters = words.model.counters();
+    assert_eq!((counters.failed, counters.panics, counters.waiting), (0, 0, 0));
+}
