@@ -223,33 +223,17 @@ impl Error {
         }
     }
 
-    /// The same in the words of the metrics.
+    /// The same in the words of the metrics: each reason is decided once, in [`Self::code`].
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that `code` never gives need no arm of their own"
+    )]
     pub(crate) fn reason(&self) -> FailureReason {
-        match self {
-            Self::Overloaded { .. }
-            | Self::BadVersion { .. }
-            | Self::Tensor(_)
-            | Self::MissingInput { .. }
-            | Self::UnknownInput { .. }
-            | Self::RepeatedInput { .. }
-            | Self::Misfit { .. }
-            | Self::NoRows { .. }
-            | Self::TooManyRows { .. }
-            | Self::EmptyText { .. }
-            | Self::TextTooLong { .. }
-            | Self::NotUtf8 { .. }
-            | Self::Untokenisable { .. }
-            | Self::UnknownOutput { .. }
-            | Self::Parameter { .. }
-            | Self::Invalid(_) => FailureReason::Rejected,
-            Self::DeadlineExceeded => FailureReason::Canceled,
-            Self::Failed(_) => FailureReason::Backend,
-            Self::UnknownExpert { .. }
-            | Self::UnknownVersion { .. }
-            | Self::NotReady { .. }
-            | Self::Starting { .. }
-            | Self::Closed
-            | Self::NotOffered { .. } => FailureReason::Other,
+        match self.code() {
+            Code::InvalidArgument | Code::ResourceExhausted => FailureReason::Rejected,
+            Code::DeadlineExceeded => FailureReason::Canceled,
+            Code::Internal => FailureReason::Backend,
+            _ => FailureReason::Other,
         }
     }
 }
