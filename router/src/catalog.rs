@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use nanogrid_rollout::Split;
+use nanogrid_serving::Network;
 use nanogrid_settings::{ExpertName, Task, VersionLabel, grid};
 use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics};
 
@@ -65,9 +66,9 @@ pub struct Version {
 }
 
 impl Catalog {
-    /// An empty grid, generation 0.
-    pub fn new(metrics: RouterMetrics) -> Self {
-        Self { current: ArcSwap::default(), registry: Registry::new(metrics.clone()), metrics }
+    /// An empty grid, generation 0, whose endpoints are in `network`.
+    pub fn new(network: Network, metrics: RouterMetrics) -> Self {
+        Self { current: ArcSwap::default(), registry: Registry::new(network, metrics.clone()), metrics }
     }
 
     /// The grid at this moment.

@@ -7,7 +7,7 @@ use nanogrid_proto::{
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
     v1::{control_server::ControlServer, grid_server::GridServer},
 };
-use nanogrid_serving::{Drain, Options, Server, Services};
+use nanogrid_serving::{Drain, Network, Options, Server, Services};
 use nanogrid_settings::RouterSettings;
 use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
 use tonic::codec::CompressionEncoding::{Deflate, Gzip};
@@ -47,6 +47,11 @@ pub enum StartError {
 impl RouterServer {
     /// Reads the grid, loads the classifier, binds both ports. Experts need not be there yet.
     pub async fn bind(settings: &RouterSettings) -> Result<Self, StartError> {
+        Self::bind_in(Network::default(), settings).await
+    }
+
+    /// The same in any network.
+    pub async fn bind_in(network: Network, settings: &RouterSettings) -> Result<Self, StartError> {
         let registry = Registry::new();
         let metrics = RouterMetrics::new(&registry);
         let classifier = Arc::new(Classifier::load(
@@ -55,7 +60,7 @@ impl RouterServer {
             settings.classify_limit,
             metrics.clone(),
         ));
-        let catalog = Arc::new(Catalog::new(metrics.clone()));
+        let catalog = Arc::new(Catalog::new(network.clone(), metrics.clone()));
         let discovery = Discovery::start(
             settings.grid_file.clone(),
             catalog.clone(),
@@ -63,7 +68,7 @@ impl RouterServer {
             metrics.clone(),
         )?;
         let max_message = settings.server.max_message;
-        let server = Server::bind(Options {
+        let options = Options {
             listen: settings.server.listen,
             ops: settings.server.ops,
             max_message,
@@ -71,8 +76,8 @@ impl RouterServer {
                 serve_on: settings.server.drain.serve_on,
                 hard_stop: settings.server.drain.hard_stop,
             },
-        })
-        .await?;
+        };
+        let server = Server::bind_in(&network, options).await?;
         let router = Router {
             catalog,
             classifier,

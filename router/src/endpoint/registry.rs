@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use dashmap::DashMap;
+use nanogrid_serving::Network;
 use nanogrid_telemetry::metrics::RouterMetrics;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,6 +13,7 @@ use super::{Endpoint, Identity, session};
 #[derive(Debug)]
 pub struct Registry {
     running: DashMap<Identity, Running>,
+    network: Network,
     metrics: RouterMetrics,
 }
 
@@ -23,9 +25,9 @@ struct Running {
 }
 
 impl Registry {
-    /// Empty.
-    pub fn new(metrics: RouterMetrics) -> Self {
-        Self { running: DashMap::new(), metrics }
+    /// Empty; its endpoints are in `network`.
+    pub fn new(network: Network, metrics: RouterMetrics) -> Self {
+        Self { running: DashMap::new(), network, metrics }
     }
 
     /// The endpoint of this identity; the first time, it starts to connect.
@@ -37,7 +39,8 @@ impl Registry {
                 &identity.address,
             );
             let endpoint = Arc::new(Endpoint::new(identity, gauge));
-            let task = AbortOnDropHandle::new(tokio::spawn(session::run(endpoint.clone())));
+            let task =
+                AbortOnDropHandle::new(tokio::spawn(session::run(endpoint.clone(), self.network.clone())));
             Running { endpoint, _task: task }
         });
         entry.endpoint.clone()

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nanogrid_resilience::Backoff;
+use nanogrid_serving::Network;
 use tokio::time::sleep;
 use tonic::transport::Channel;
 
@@ -17,11 +18,11 @@ const FASTEST_RETRY: Duration = Duration::from_millis(25);
 /// Memory moves slowly, and a list of experts should not be older than a person would notice.
 const REFRESH: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(endpoint: Arc<Endpoint>) {
+pub(super) async fn run(endpoint: Arc<Endpoint>, network: Network) {
     let backoff = Backoff::new(FASTEST_RETRY, SLOWEST_RETRY);
     let mut failures = 0;
     loop {
-        let ended = match connect(&endpoint).await {
+        let ended = match connect(&endpoint, &network).await {
             Ok(channel) => {
                 failures = 0;
                 session(&endpoint, &channel).await
@@ -39,10 +40,11 @@ pub(super) async fn run(endpoint: Arc<Endpoint>) {
 }
 
 /// A connection to what the grid file says it is.
-async fn connect(endpoint: &Endpoint) -> Result<Channel, Ended> {
+async fn connect(endpoint: &Endpoint, network: &Network) -> Result<Channel, Ended> {
     let uri = format!("http://{}", endpoint.identity.address);
     let transport = nanogrid_serving::endpoint(&uri).map_err(|error| Ended::Refused(error.to_string()))?;
-    let channel = transport.connect().await.map_err(|error| Ended::Lost(probe::innermost(&error)))?;
+    let connected = network.connect(&transport).await;
+    let channel = connected.map_err(|error| Ended::Lost(probe::innermost(&error)))?;
     let facts = probe::identify(&channel, &endpoint.identity).await?;
     endpoint.set_facts(facts);
     Ok(channel)

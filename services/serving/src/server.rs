@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use futures::future::Either;
 use nanogrid_telemetry::metrics::{Panics, Registry, RpcMetrics};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
+use crate::network::{self, Listener, Network};
 use crate::{Error, Health, Services, ops, stack};
 
 /// Where to listen, and how to stop.
@@ -42,8 +43,8 @@ pub struct Drain {
 #[derive(Debug)]
 pub struct Server {
     options: Options,
-    listen: TcpListener,
-    ops: TcpListener,
+    listen: Listener,
+    ops: Listener,
     // Known when they were bound; asking the socket again could fail.
     addresses: (SocketAddr, SocketAddr),
     health: Health,
@@ -52,8 +53,15 @@ pub struct Server {
 impl Server {
     /// Takes both ports, or says which one it cannot have.
     pub async fn bind(options: Options) -> Result<Self, Error> {
-        let (listen, listen_addr) = bind(options.listen, "--listen").await?;
-        let (ops, ops_addr) = bind(options.ops, "--ops").await?;
+        Self::bind_in(&Network::default(), options).await
+    }
+
+    /// The same in any network.
+    pub async fn bind_in(network: &Network, options: Options) -> Result<Self, Error> {
+        let error = |address, flag| move |source| Error::bind(address, flag, source);
+        let (listen_addr, listen) =
+            network.listen(options.listen).await.map_err(error(options.listen, "--listen"))?;
+        let (ops_addr, ops) = network.listen(options.ops).await.map_err(error(options.ops, "--ops"))?;
         Ok(Self { options, listen, ops, addresses: (listen_addr, ops_addr), health: Health::new() })
     }
 
@@ -91,19 +99,33 @@ impl Server {
         let metrics = RpcMetrics::server(&registry, services.methods());
         let stack = stack::stack(services.into_routes(), metrics, Panics::new(&registry));
         let goaway = CancellationToken::new();
-        let grpc = transport(options.max_message).serve_with_incoming_shutdown(
-            stack,
-            TcpIncoming::from(listen).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEP_ALIVE)),
-            goaway.clone().cancelled_owned(),
-        );
+        let transport = transport(options.max_message);
+        let closing = goaway.clone().cancelled_owned();
+        let grpc = match listen {
+            Listener::Tcp(listen) => {
+                let incoming = TcpIncoming::from(listen).with_nodelay(Some(true));
+                let incoming = incoming.with_keepalive(Some(TCP_KEEP_ALIVE));
+                Either::Left(transport.serve_with_incoming_shutdown(stack, incoming, closing))
+            }
+            Listener::Other { incoming, .. } => {
+                Either::Right(transport.serve_with_incoming_shutdown(stack, incoming, closing))
+            }
+        };
 
         let routes = ops::router(registry, health.clone()).merge(ops_routes.unwrap_or_default());
-        let ops = ops.tap_io(|connection| {
-            // A probe that is answered late is still answered.
-            let _ = connection.set_nodelay(true);
-        });
         // No drain of its own: the ops side is there for as long as there is something to ask about.
-        let ops = axum::serve(ops, routes);
+        let ops = match ops {
+            Listener::Tcp(ops) => {
+                let ops = ops.tap_io(|connection| {
+                    // A probe that is answered late is still answered.
+                    let _ = connection.set_nodelay(true);
+                });
+                Either::Left(axum::serve(ops, routes).into_future())
+            }
+            Listener::Other { address, incoming } => {
+                Either::Right(axum::serve(network::Ops { address, incoming }, routes).into_future())
+            }
+        };
 
         let drain = async {
             shutdown.await;
@@ -118,19 +140,12 @@ impl Server {
 
         tokio::select! {
             served = grpc => served?,
-            served = ops.into_future() => served.map_err(Error::Ops)?,
+            served = ops => served.map_err(Error::Ops)?,
             () = drain => tracing::warn!(?hard_stop, "hard stop: connections were still open"),
         }
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
-    let error = |source| Error::bind(address, flag, source);
-    let listener = TcpListener::bind(address).await.map_err(error)?;
-    let bound = listener.local_addr().map_err(error)?;
-    Ok((listener, bound))
 }
 
 fn transport(max_message: usize) -> tonic::transport::Server {
