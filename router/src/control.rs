@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use nanogrid_proto::v1::{
-    ReloadRequest, ReloadResponse, StatusRequest, StatusResponse, control_server::Control,
+    ListFaultsRequest, ListFaultsResponse, ReloadRequest, ReloadResponse, SetFaultsRequest, SetFaultsResponse,
+    StatusRequest, StatusResponse, control_server::Control,
 };
 use tonic::{Request, Response, Status};
 
@@ -39,6 +40,7 @@ impl Control for ControlService {
             classifier_version: classifier.version().map_or_else(String::new, |version| version.to_string()),
             classifier_problem: classifier.problem().to_owned(),
             requests_in_flight: self.router.requests_in_flight(),
+            requests_limit: 0,
         }))
     }
 
@@ -47,5 +49,18 @@ impl Control for ControlService {
             self.discovery.reload().map_err(|error| Status::failed_precondition(error.to_string()))?;
         let grid_generation = self.router.catalog.now().generation;
         Ok(Response::new(ReloadResponse { grid_generation, changed }))
+    }
+    async fn set_faults(
+        &self,
+        _request: Request<SetFaultsRequest>,
+    ) -> Result<Response<SetFaultsResponse>, Status> {
+        Err(Status::unimplemented("faults"))
+    }
+
+    async fn list_faults(
+        &self,
+        _request: Request<ListFaultsRequest>,
+    ) -> Result<Response<ListFaultsResponse>, Status> {
+        Err(Status::unimplemented("faults"))
     }
 }

@@ -180,6 +180,15 @@ pub struct Outcome {
     /// Tries made, the successful one included; 0 when the call was never sent.
     #[prost(uint32, tag = "16")]
     pub attempts: u32,
+    /// Who answered instead of what was asked for, and why; absent when the answer is the one asked for.
+    #[prost(message, optional, tag = "17")]
+    pub fallback: ::core::option::Option<Fallback>,
+    /// True when the answer came from the router's cache: the expert did not see this request.
+    #[prost(bool, tag = "18")]
+    pub cached: bool,
+    /// True when a second endpoint was asked because the first took unusually long.
+    #[prost(bool, tag = "19")]
+    pub hedged: bool,
     /// Set when ANSWERED.
     #[prost(oneof = "outcome::Result", tags = "6, 7, 8, 9, 10, 11, 12")]
     pub result: ::core::option::Option<outcome::Result>,
@@ -203,6 +212,30 @@ pub mod outcome {
         Boxes(super::Boxes),
         #[prost(message, tag = "12")]
         Scores(super::Scores),
+    }
+}
+/// The answer is not from the version of the expert that was asked for: that one could not answer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fallback {
+    /// Why the version asked for gave no answer, for people.
+    #[prost(string, tag = "4")]
+    pub why: ::prost::alloc::string::String,
+    #[prost(oneof = "fallback::By", tags = "1, 2, 3")]
+    pub by: ::core::option::Option<fallback::By>,
+}
+/// Nested message and enum types in `Fallback`.
+pub mod fallback {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum By {
+        /// Another version of the same expert.
+        #[prost(string, tag = "1")]
+        Version(::prost::alloc::string::String),
+        /// Another expert.
+        #[prost(string, tag = "2")]
+        Expert(::prost::alloc::string::String),
+        /// No expert at all: a label fixed in the grid file.
+        #[prost(string, tag = "3")]
+        Label(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1346,6 +1379,9 @@ pub struct StatusResponse {
     /// Requests being answered at this moment.
     #[prost(uint64, tag = "9")]
     pub requests_in_flight: u64,
+    /// Requests that may be answered at the same time; further ones are refused.
+    #[prost(uint64, tag = "10")]
+    pub requests_limit: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadRequest {}
@@ -1357,6 +1393,46 @@ pub struct ReloadResponse {
     /// False when the file is the one already in use.
     #[prost(bool, tag = "2")]
     pub changed: bool,
+}
+/// A fault that operators and tests inject into calls to an expert.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Fault {
+    /// Name of the expert.
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+    /// Percent of its calls, above 0 and at most 100.
+    #[prost(double, tag = "2")]
+    pub share: f64,
+    /// Wait this long before the call goes out; absent = not at all.
+    #[prost(message, optional, tag = "3")]
+    pub delay: ::core::option::Option<::prost_types::Duration>,
+    /// A google.rpc.Code that the call fails with instead of being sent; 0 = none.
+    #[prost(int32, tag = "4")]
+    pub code: i32,
+    /// True when the call is neither sent nor answered: it ends with its deadline.
+    #[prost(bool, tag = "5")]
+    pub drop: bool,
+    /// Ends by itself after this time; absent = stays until it is replaced.
+    #[prost(message, optional, tag = "6")]
+    pub lasts: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetFaultsRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub faults: ::prost::alloc::vec::Vec<Fault>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetFaultsResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListFaultsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListFaultsResponse {
+    /// `lasts` is the time left.
+    #[prost(message, repeated, tag = "1")]
+    pub faults: ::prost::alloc::vec::Vec<Fault>,
+    /// False when the router's settings do not allow faults.
+    #[prost(bool, tag = "2")]
+    pub allowed: bool,
 }
 /// Generated client implementations.
 pub mod control_client {
@@ -1494,6 +1570,57 @@ pub mod control_client {
                 .insert(GrpcMethod::new("nanogrid.v1.Control", "Reload"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes calls to experts slow or fail on purpose, in place of all faults set before; an empty list ends them.
+        /// PERMISSION_DENIED unless the router's setting `faults.allowed` is true.
+        pub async fn set_faults(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetFaultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetFaultsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/SetFaults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "SetFaults"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The faults in force.
+        pub async fn list_faults(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListFaultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListFaultsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/ListFaults",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "ListFaults"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1520,6 +1647,23 @@ pub mod control_server {
             &self,
             request: tonic::Request<super::ReloadRequest>,
         ) -> std::result::Result<tonic::Response<super::ReloadResponse>, tonic::Status>;
+        /// Makes calls to experts slow or fail on purpose, in place of all faults set before; an empty list ends them.
+        /// PERMISSION_DENIED unless the router's setting `faults.allowed` is true.
+        async fn set_faults(
+            &self,
+            request: tonic::Request<super::SetFaultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetFaultsResponse>,
+            tonic::Status,
+        >;
+        /// The faults in force.
+        async fn list_faults(
+            &self,
+            request: tonic::Request<super::ListFaultsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListFaultsResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct ControlServer<T> {
@@ -1668,6 +1812,94 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReloadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/SetFaults" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetFaultsSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::SetFaultsRequest>
+                    for SetFaultsSvc<T> {
+                        type Response = super::SetFaultsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetFaultsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::set_faults(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetFaultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/ListFaults" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListFaultsSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListFaultsRequest>
+                    for ListFaultsSvc<T> {
+                        type Response = super::ListFaultsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListFaultsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_faults(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListFaultsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

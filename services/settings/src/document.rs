@@ -64,6 +64,8 @@ impl<'a> Notes<'a> {
     fn into_problems(self) -> Problems {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|&(line, _)| line);
+        // A list may be walked twice.
+        problems.dedup();
         Problems(problems.into_iter().map(|(_, problem)| problem).collect())
     }
 }
@@ -164,6 +166,16 @@ impl<'a> Table<'a> {
     /// The value of a key where it is text, right or wrong.
     pub(crate) fn peek_text(&self, key: &str) -> Option<&str> {
         self.entries.get(key)?.get_ref().as_str()
+    }
+
+    /// The integers under `inner` in the tables of `[[key]]`, where they are any.
+    pub(crate) fn peek_integers(&self, key: &str, inner: &str) -> Vec<i64> {
+        let tables = self.entries.get(key).and_then(|value| value.get_ref().as_array());
+        let integers = tables
+            .into_iter()
+            .flatten()
+            .filter_map(|table| value::integer("", table.get_ref().get(inner)?.get_ref()).ok());
+        integers.collect()
     }
 
     /// The keys that are written here: for tables whose keys are names.

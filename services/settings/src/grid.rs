@@ -14,8 +14,11 @@
 //! model-sha256 = "…"                        # optional: endpoints with another model are refused
 //! endpoints = ["static://127.0.0.1:7001"]
 //! ```
+//!
+//! Retries, breakers, hedging, caching and fallbacks per expert: see [`Policy`].
 
 mod check;
+mod policy;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,6 +27,8 @@ use std::{fmt, fs, path::Path, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+pub use policy::{Breaker, Cache, Fallback, Hedge, Policy, Retry, RetryOn};
 
 use crate::{Error, ExpertName, Problems, Task, document};
 
@@ -49,6 +54,8 @@ pub struct Expert {
     pub timeout: Option<Duration>,
     /// At least one, numbers and labels are unique, weights sum to [`BasisPoints::ALL`].
     pub versions: Vec<Version>,
+    /// How calls to it are kept alive.
+    pub policy: Policy,
 }
 
 /// `[[expert.version]]`

@@ -17,7 +17,7 @@ mod task;
 
 pub use error::{Error, Problem, Problems};
 pub use expert::{ExpertSettings, InferenceSettings};
-pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Version, VersionLabel};
+pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Policy, Version, VersionLabel};
 pub use name::{ExpertName, InvalidName};
 pub use package::{ExpertManifest, HfConfig, VersionManifest};
 pub use router::RouterSettings;

@@ -1,4 +1,4 @@
-//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]` and `[request]`.
+//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]` and `[faults]`.
 
 use std::{
     num::NonZeroUsize,
@@ -38,6 +38,10 @@ pub struct RouterSettings {
     pub max_deadline: Duration,
     /// `request.max-experts`: asked for one request, unless it names them.
     pub max_experts: usize,
+    /// `admission.max-in-flight`: requests answered at the same time; further ones are refused.
+    pub max_in_flight: usize,
+    /// `faults.allowed`: may operators make calls fail on purpose?
+    pub faults_allowed: bool,
 }
 
 impl RouterSettings {
@@ -63,6 +67,8 @@ struct Raw {
     classifier: RawClassifier,
     #[serde(deserialize_with = "request")]
     request: RawRequest,
+    admission: RawAdmission,
+    faults: RawFaults,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +103,26 @@ struct RawRequest {
     max_deadline: Duration,
     #[serde(deserialize_with = "setting::at_least_one")]
     max_experts: NonZeroUsize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawAdmission {
+    #[serde(deserialize_with = "setting::at_least_one")]
+    max_in_flight: NonZeroUsize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawFaults {
+    allowed: bool,
+}
+
+impl Default for RawAdmission {
+    fn default() -> Self {
+        // Ten milliseconds each at a hundred thousand requests a second: more only wait for each other.
+        Self { max_in_flight: setting::limit(1024) }
+    }
 }
 
 impl Default for RawGrid {
@@ -138,7 +164,7 @@ fn request<'de, D: Deserializer<'de>>(value: D) -> Result<RawRequest, D::Error> 
 
 impl From<Raw> for RouterSettings {
     fn from(raw: Raw) -> Self {
-        let Raw { server, telemetry, grid, classifier, request } = raw;
+        let Raw { server, telemetry, grid, classifier, request, admission, faults } = raw;
         Self {
             server,
             telemetry,
@@ -152,6 +178,8 @@ impl From<Raw> for RouterSettings {
             default_deadline: request.default_deadline,
             max_deadline: request.max_deadline,
             max_experts: request.max_experts.get(),
+            max_in_flight: admission.max_in_flight.get(),
+            faults_allowed: faults.allowed,
         }
     }
 }

@@ -115,6 +115,9 @@ fn outcome(outcome: Outcome) -> v1::Outcome {
         error,
         endpoint: endpoint.as_deref().unwrap_or_default().to_owned(),
         attempts,
+        fallback: None,
+        cached: false,
+        hedged: false,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use nanogrid_settings::{BasisPoints, EndpointSpec, Expert, ExpertManifest, ExpertName, Task, Version};
+use nanogrid_settings::{
+    BasisPoints, EndpointSpec, Expert, ExpertManifest, ExpertName, Policy, Task, Version,
+};
 
 use crate::error::Error;
 
@@ -69,6 +71,7 @@ impl Package {
             task: self.task,
             title: self.title.clone(),
             timeout: None,
+            policy: Policy::default(),
             versions: vec![Version {
                 version: self.version,
                 weight: BasisPoints::ALL,

@@ -4,16 +4,23 @@ use std::{collections::HashMap, net::Ipv6Addr, str::FromStr};
 
 use toml::de::DeValue;
 
-use super::{BasisPoints, EndpointSpec, Expert, Version, VersionLabel};
+use super::{BasisPoints, EndpointSpec, Expert, Version, VersionLabel, policy};
 use crate::document::{
     Table,
     value::{self, must_be},
 };
 
 pub(super) fn experts(file: &Table<'_>) -> Option<Vec<Expert>> {
+    // Fallbacks name experts that stand further down.
+    let tasks: HashMap<String, String> = file
+        .tables("expert", "name", |table| {
+            Some((table.peek_text("name")?.to_owned(), table.peek_text("task")?.to_owned()))
+        })
+        .into_iter()
+        .collect();
     let mut names = HashMap::new();
     let experts = file.tables("expert", "name", |table| {
-        let expert = expert(table);
+        let expert = expert(table, &tasks);
         // A name that is used again is wrong even where the rest of its table is wrong as well.
         if let Some(name) = table.peek_text("name")
             && let Some(line) = names.insert(name.to_owned(), table.line())
@@ -32,13 +39,14 @@ pub(super) fn experts(file: &Table<'_>) -> Option<Vec<Expert>> {
     Some(experts)
 }
 
-fn expert(table: &Table<'_>) -> Option<Expert> {
+fn expert(table: &Table<'_>, tasks: &HashMap<String, String>) -> Option<Expert> {
     let name = table.required("name", value::parsed);
     let task = table.required("task", value::parsed);
     let title = table.optional("title", value::any_text).unwrap_or_default();
     let timeout = table.optional("timeout", value::duration);
     let versions = versions(table);
-    Some(Expert { name: name?, task: task?, title, timeout, versions: versions? })
+    let policy = policy::policy(table, tasks);
+    Some(Expert { name: name?, task: task?, title, timeout, versions: versions?, policy: policy? })
 }
 
 fn versions(expert: &Table<'_>) -> Option<Vec<Version>> {

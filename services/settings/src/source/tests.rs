@@ -63,6 +63,13 @@ fn the_environment_overrides_the_file_key_by_key() {
 }
 
 #[test]
+fn admission_and_faults_come_from_file_or_environment() {
+    let variables = [("NANOGRID__ADMISSION__MAX_IN_FLIGHT", "7"), ("NANOGRID__FAULTS__ALLOWED", "true")];
+    let settings: RouterSettings = read("[faults]\nallowed = false\n", &variables).expect("good");
+    assert_eq!((settings.max_in_flight, settings.faults_allowed), (7, true));
+}
+
+#[test]
 fn empty_variables_switch_off_what_is_optional() {
     let settings: ExpertSettings = read(
         "[telemetry]\notlp-endpoint = \"http://127.0.0.1:4317\"\n",
