@@ -1,10 +1,12 @@
-//! Scripted experts: real servers on real ports that answer whatever a test wants, and remember what they were asked.
+//! Scripted experts: servers that answer whatever a test wants, and remember what they were asked.
 //!
-//! Each runs on a runtime of its own, so that [`ScriptedExpert::kill`] is as sudden as `kill -9`: every socket closes, nobody
-//! says goodbye.
+//! A [`Script`] is what such an expert does; a simulation serves it in its own network. A [`ScriptedExpert`] serves one on a
+//! real port, on a runtime of its own, so that [`ScriptedExpert::kill`] is as sudden as `kill -9`: every socket closes,
+//! nobody says goodbye.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,18 +20,23 @@ use nanogrid_proto::{
     tensor::{Data, Tensor},
     v1::PackageInfo,
 };
+use nanogrid_serving::Services;
 use tokio::{runtime::Runtime, sync::watch};
 use tonic::{Status, metadata::MetadataMap};
 
 mod service;
 
-/// An expert that does as it is told.
+/// A script that is served on a real port.
 #[derive(Debug)]
 pub struct ScriptedExpert {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    script: Script,
     runtime: Option<Runtime>,
 }
+
+/// What an expert does, and what it has seen. Clones share both.
+#[derive(Clone, Debug)]
+pub struct Script(Arc<Shared>);
 
 /// What a scripted expert says it is.
 #[derive(Clone, Debug)]
@@ -150,37 +157,14 @@ impl ScriptedExpert {
     /// # Panics
     /// When there is none.
     pub fn start(profile: Profile, behaviour: Behaviour) -> Self {
-        let shared = Arc::new(Shared {
-            profile: Mutex::new(profile),
-            behaviour: Mutex::new(behaviour),
-            seen: Mutex::default(),
-            serving: watch::Sender::new(true),
-            n_answered: AtomicUsize::new(0),
-            n_dropped: AtomicUsize::new(0),
-            n_connections: AtomicUsize::new(0),
-        });
-        let (address, runtime) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &shared);
-        Self { address, shared, runtime: Some(runtime) }
+        let script = Script::new(profile, behaviour);
+        let (address, runtime) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &script);
+        Self { address, script, runtime: Some(runtime) }
     }
 
     /// `host:port`; the same after a restart.
     pub fn address(&self) -> String {
         self.address.to_string()
-    }
-
-    /// From the next call on.
-    pub fn behave(&self, behaviour: Behaviour) {
-        *lock(&self.shared.behaviour) = behaviour;
-    }
-
-    /// From the next connection on.
-    pub fn be(&self, profile: Profile) {
-        *lock(&self.shared.profile) = profile;
-    }
-
-    /// What its health says, to those who watch as well.
-    pub fn set_serving(&self, serving: bool) {
-        self.shared.serving.send_replace(serving);
     }
 
     /// Closes every socket at once.
@@ -196,32 +180,75 @@ impl ScriptedExpert {
     /// When the port stays taken.
     pub fn restart(&mut self) {
         self.kill();
-        self.runtime = Some(listen(self.address, &self.shared).1);
+        self.runtime = Some(listen(self.address, &self.script).1);
+    }
+}
+
+impl Deref for ScriptedExpert {
+    type Target = Script;
+
+    fn deref(&self) -> &Script {
+        &self.script
+    }
+}
+
+impl Script {
+    /// Not served yet.
+    pub fn new(profile: Profile, behaviour: Behaviour) -> Self {
+        Self(Arc::new(Shared {
+            profile: Mutex::new(profile),
+            behaviour: Mutex::new(behaviour),
+            seen: Mutex::default(),
+            serving: watch::Sender::new(true),
+            n_answered: AtomicUsize::new(0),
+            n_dropped: AtomicUsize::new(0),
+            n_connections: AtomicUsize::new(0),
+        }))
+    }
+
+    /// To be served as production serves; health is then the server's own.
+    pub fn services(&self) -> Services {
+        service::services(self)
+    }
+
+    /// From the next call on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.0.behaviour) = behaviour;
+    }
+
+    /// From the next connection on.
+    pub fn be(&self, profile: Profile) {
+        *lock(&self.0.profile) = profile;
+    }
+
+    /// What its health says, to those who watch as well.
+    pub fn set_serving(&self, serving: bool) {
+        self.0.serving.send_replace(serving);
     }
 
     /// Every call so far.
     pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.shared.seen).clone()
+        lock(&self.0.seen).clone()
     }
 
     /// Calls so far.
     pub fn n_calls(&self) -> usize {
-        lock(&self.shared.seen).len()
+        lock(&self.0.seen).len()
     }
 
     /// Calls that got an answer.
     pub fn n_answered(&self) -> usize {
-        self.shared.n_answered.load(Ordering::SeqCst)
+        self.0.n_answered.load(Ordering::SeqCst)
     }
 
     /// Connections that were ever made.
     pub fn n_connections(&self) -> usize {
-        self.shared.n_connections.load(Ordering::SeqCst)
+        self.0.n_connections.load(Ordering::SeqCst)
     }
 
     /// Calls whose caller left before the answer.
     pub fn n_dropped(&self) -> usize {
-        self.shared.n_dropped.load(Ordering::SeqCst)
+        self.0.n_dropped.load(Ordering::SeqCst)
     }
 }
 
@@ -231,7 +258,7 @@ impl Drop for ScriptedExpert {
     }
 }
 
-fn listen(address: SocketAddr, shared: &Arc<Shared>) -> (SocketAddr, Runtime) {
+fn listen(address: SocketAddr, script: &Script) -> (SocketAddr, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
     // A killed runtime closes its sockets in the background.
@@ -240,7 +267,7 @@ fn listen(address: SocketAddr, shared: &Arc<Shared>) -> (SocketAddr, Runtime) {
     let listener = listener.unwrap_or_else(|| panic!("{address} is taken"));
     let address = listener.local_addr().expect("it is bound");
     listener.set_nonblocking(true).expect("a socket can be made non-blocking");
-    runtime.spawn(service::serve(listener, shared.clone()));
+    runtime.spawn(service::serve(listener, script.clone()));
     (address, runtime)
 }
 

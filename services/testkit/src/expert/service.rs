@@ -13,6 +13,7 @@ use nanogrid_proto::{
         expert_info_server::{ExpertInfo, ExpertInfoServer},
     },
 };
+use nanogrid_serving::Services;
 use tokio_stream::{Stream, StreamExt, wrappers::WatchStream};
 use tonic::{Request, Response, Status, Streaming, transport::server::TcpIncoming};
 use tonic_health::pb::{
@@ -21,27 +22,37 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-use super::{Behaviour, Reply, Seen, Shared, lock};
+use super::{Behaviour, Reply, Script, Seen, Shared, lock};
 
 const MAX_MESSAGE: usize = 64 << 20;
 
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn serve(listener: TcpListener, script: Script) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("inside a runtime");
-    let profile = lock(&shared.profile).clone();
-    let counted = shared.clone();
+    let profile = lock(&script.0.profile).clone();
+    let counted = script.0.clone();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(move |connection| {
         counted.n_connections.fetch_add(1, Ordering::SeqCst);
         connection
     });
-    let service = Service(shared);
-    let infer = GrpcInferenceServiceServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE);
+    let service = Service(script.0);
     let served = tonic::transport::Server::builder()
-        .add_service(infer)
+        .add_service(inference(service.clone()))
         .add_optional_service(profile.has_info.then(|| ExpertInfoServer::new(service.clone())))
         .add_optional_service(profile.has_health.then(|| HealthServer::new(service)))
         .serve_with_incoming(incoming)
         .await;
     served.expect("a scripted expert serves until it is killed");
+}
+
+pub(super) fn services(script: &Script) -> Services {
+    let service = Service(script.0.clone());
+    let services = Services::new().with(inference(service.clone()));
+    let has_info = lock(&script.0.profile).has_info;
+    if has_info { services.with(ExpertInfoServer::new(service)) } else { services }
+}
+
+fn inference(service: Service) -> GrpcInferenceServiceServer<Service> {
+    GrpcInferenceServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE)
 }
 
 #[derive(Clone)]
