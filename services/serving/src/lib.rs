@@ -9,6 +9,7 @@ mod error;
 mod health;
 pub mod network;
 mod ops;
+mod peer;
 mod server;
 mod services;
 mod signal;

@@ -2,18 +2,20 @@
 //!
 //! A drain loses no call: first everybody is told to look elsewhere (NOT_SERVING), then calls are taken until they
 //! have heard it, then connections are asked to close (GOAWAY) and calls in flight are waited for. tonic waits
-//! for ever when a single connection stays silent, so the hard stop is our own.
+//! for ever when a single connection stays silent, so which ones to wait for, and how long, is decided here.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
+use futures::StreamExt;
 use futures::future::Either;
 use nanogrid_telemetry::metrics::{Panics, Registry, RpcMetrics};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
 use crate::network::{self, Listener, Network};
+use crate::peer::Peers;
 use crate::{Error, Health, Services, ops, stack};
 
 /// Where to listen, and how to stop.
@@ -81,6 +83,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves, then drains; returns when nothing is left to answer, or at the hard stop.
+    /// Connections that never had a call are not waited for; they end with the process.
     ///
     /// `ops_routes` are served beside `/metrics` on the ops port, HTTP/1 and h2c. Dropping the future stops listening
     /// without a drain; connections that are open end with their clients or with the process.
@@ -98,16 +101,20 @@ impl Server {
         let services = services.with(health.server()).with_reflection();
         let metrics = RpcMetrics::server(&registry, services.methods());
         let stack = stack::stack(services.into_routes(), metrics, Panics::new(&registry));
+        let peers = Peers::default();
         let goaway = CancellationToken::new();
         let transport = transport(options.max_message);
         let closing = goaway.clone().cancelled_owned();
         let grpc = match listen {
             Listener::Tcp(listen) => {
                 let incoming = TcpIncoming::from(listen).with_nodelay(Some(true));
-                let incoming = incoming.with_keepalive(Some(TCP_KEEP_ALIVE));
+                let incoming = incoming.with_keepalive(Some(TCP_KEEP_ALIVE)).map(|accepted| {
+                    accepted.map(|connection| peers.accept(connection.peer_addr().ok(), connection))
+                });
                 Either::Left(transport.serve_with_incoming_shutdown(stack, incoming, closing))
             }
             Listener::Other { incoming, .. } => {
+                let incoming = incoming.map(|accepted| accepted.map(|connection| peers.accept(None, connection)));
                 Either::Right(transport.serve_with_incoming_shutdown(stack, incoming, closing))
             }
         };
@@ -135,13 +142,15 @@ impl Server {
             goaway.cancel();
             // Each watcher is a call in flight that would never end by itself.
             health.close();
-            tokio::time::sleep(hard_stop).await;
+            if tokio::time::timeout(hard_stop, peers.answered()).await.is_err() {
+                tracing::warn!(?hard_stop, "hard stop: connections were still open");
+            }
         };
 
         tokio::select! {
             served = grpc => served?,
             served = ops => served.map_err(Error::Ops)?,
-            () = drain => tracing::warn!(?hard_stop, "hard stop: connections were still open"),
+            () = drain => {}
         }
         tracing::info!("stopped");
         Ok(())

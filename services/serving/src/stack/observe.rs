@@ -16,10 +16,11 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic::body::Body;
-use tonic::transport::server::TcpConnectInfo;
 use tower::Service;
 use tracing::Span;
 use tracing::field::{Empty, display};
+
+use crate::peer::Peer;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Observe<S> {
@@ -47,13 +48,17 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = self.metrics.method(request.uri().path().trim_start_matches('/'));
-        let call = Call::begin(method.clone(), span(method.name(), &request));
+        let peer = request.extensions().get::<Peer>();
+        if let Some(peer) = peer {
+            peer.asks();
+        }
+        let call = Call::begin(method.clone(), span(method.name(), peer, request.headers()));
         let inner = call.span.in_scope(|| self.inner.call(request));
         Answer { inner, call: Some(call) }
     }
 }
 
-fn span(method: &str, request: &Request<Body>) -> Span {
+fn span(method: &str, peer: Option<&Peer>, headers: &HeaderMap) -> Span {
     // Probes come every few seconds for ever: as traces they would only bury the others.
     if method.starts_with("grpc.health.") {
         return Span::none();
@@ -72,11 +77,10 @@ fn span(method: &str, request: &Request<Body>) -> Span {
         nanogrid.expert = Empty,
         nanogrid.model.version = Empty,
     );
-    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    if let Some(peer) = peer {
-        span.record(attribute::NETWORK_PEER_ADDRESS, display(peer.ip()));
+    if let Some(address) = peer.and_then(Peer::address) {
+        span.record(attribute::NETWORK_PEER_ADDRESS, display(address.ip()));
     }
-    propagation::set_parent(&span, request.headers());
+    propagation::set_parent(&span, headers);
     span
 }
 
