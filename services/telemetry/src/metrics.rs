@@ -4,6 +4,7 @@
 //! were resolved once (per method, per model version, per expert), so that a request costs a few atomic
 //! additions. And label values come from small fixed sets or from our own configuration, never from a request.
 
+mod criticality;
 mod expert;
 mod label;
 mod process;
@@ -21,10 +22,11 @@ use prometheus_client::registry::{Metric, Registry as Families, Unit};
 
 use crate::propagation::TraceId;
 
+pub use criticality::Criticality;
 pub use expert::{ExpertMetrics, ExpertStage, FailureReason, ModelMetrics, PendingRequest, StageTimes};
 pub use router::{
-    Answered, CallMetrics, CallStatus, ClassifierProblem, DecidedBy, EndpointGauge, EndpointState,
-    FeedbackKind, RouterMetrics, RouterStage, Verdict,
+    AdmissionMetrics, Answered, CacheMetrics, CacheResult, CallMetrics, CallStatus, ClassifierProblem, DecidedBy, EndpointGauge, EndpointState,
+    FaultKind, FeedbackKind, RouterMetrics, RouterStage, ShedReason, Verdict,
 };
 pub use rpc::{CallInFlight, MethodMetrics, Panics, RpcMetrics};
 

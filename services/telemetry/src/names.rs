@@ -125,6 +125,21 @@ pub mod metric {
     pub const GRID_GENERATION: &str = "nanogrid_grid_generation";
     /// Counter: new grid files that were not valid.
     pub const GRID_RELOAD_REFUSED: &str = "nanogrid_grid_reload_refused";
+
+    /// Gauge: requests that the router answers now.
+    pub const REQUESTS_IN_FLIGHT: &str = "nanogrid_requests_in_flight";
+    /// Gauge: requests that the router answers at the same time, at most.
+    pub const REQUESTS_LIMIT: &str = "nanogrid_requests_limit";
+    /// Gauge: bytes of the requests that the router reads and answers now.
+    pub const REQUEST_BYTES: &str = "nanogrid_request_bytes";
+    /// Counter: requests refused to stay healthy, by criticality and reason.
+    pub const SHED: &str = "nanogrid_shed";
+    /// Counter: calls to experts whose answers are kept, by where the answer came from.
+    pub const CACHE: &str = "nanogrid_cache";
+    /// Gauge: bytes of the answers kept.
+    pub const CACHE_BYTES: &str = "nanogrid_cache_bytes";
+    /// Counter: calls to experts that were made slow or failed on purpose.
+    pub const FAULTS_INJECTED: &str = "nanogrid_faults_injected";
 }
 
 /// The name of a gRPC status code; codes that gRPC does not define read as `UNKNOWN`, as gRPC wants it.

@@ -1,6 +1,9 @@
 //! What the router decided, what became of the calls, and every mode in which it serves less than it should.
 
+mod admission;
+mod cache;
 mod endpoint;
+mod fault;
 mod labels;
 
 use std::fmt;
@@ -15,8 +18,11 @@ use super::{Latency, LatencyFamily, Registry, latencies};
 use crate::names::metric;
 use crate::propagation::TraceId;
 
+pub use admission::{AdmissionMetrics, ShedReason};
+pub use cache::{CacheMetrics, CacheResult};
 pub use endpoint::EndpointGauge;
 use endpoint::Endpoints;
+pub use fault::FaultKind;
 use labels::{
     AnswerLabels, DecisionLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels, VersionLabels,
 };
@@ -41,6 +47,9 @@ struct Families {
     calls: LatencyFamily<VersionLabels>,
     feedback: Family<FeedbackLabels, Counter>,
     endpoints: Endpoints,
+    admission: AdmissionMetrics,
+    caches: cache::Caches,
+    faults: fault::Faults,
 }
 
 /// The calls to one version of one expert; cheap to clone and to hold.
@@ -101,6 +110,9 @@ impl RouterMetrics {
             calls: registry.register_seconds(metric::CALL_DURATION, "Time of calls to experts", latencies()),
             feedback: registry.register(metric::FEEDBACK, "What clients said of answers", Family::default()),
             endpoints: Endpoints::new(registry),
+            admission: AdmissionMetrics::new(registry),
+            caches: cache::Caches::new(registry),
+            faults: fault::Faults::new(registry),
         }))
     }
 
@@ -161,6 +173,21 @@ impl RouterMetrics {
     /// The gauge of one endpoint; it starts as connecting.
     pub fn endpoint(&self, expert: &str, version: &str, endpoint: &str) -> EndpointGauge {
         self.0.endpoints.gauge(expert, version, endpoint)
+    }
+
+    /// The handle of what the router takes on.
+    pub fn admission(&self) -> AdmissionMetrics {
+        self.0.admission.clone()
+    }
+
+    /// The handle of an expert's response cache.
+    pub fn cache(&self, expert: &str) -> CacheMetrics {
+        self.0.caches.of(expert)
+    }
+
+    /// A call to this expert was made slow, or failed, on purpose.
+    pub fn fault_injected(&self, expert: &str, kind: FaultKind) {
+        self.0.faults.injected(expert, kind);
     }
 }
 
