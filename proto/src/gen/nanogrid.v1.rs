@@ -685,6 +685,10 @@ pub enum EndpointState {
     NotServing = 3,
     /// Reached, but it is not what the grid file says it is.
     Refused = 4,
+    /// Connected, but its calls failed too often: it rests until a probe succeeds.
+    Ejected = 5,
+    /// It asked for no new calls (it is about to stop); those on their way finish.
+    Draining = 6,
 }
 impl EndpointState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -698,6 +702,8 @@ impl EndpointState {
             Self::Ready => "ENDPOINT_STATE_READY",
             Self::NotServing => "ENDPOINT_STATE_NOT_SERVING",
             Self::Refused => "ENDPOINT_STATE_REFUSED",
+            Self::Ejected => "ENDPOINT_STATE_EJECTED",
+            Self::Draining => "ENDPOINT_STATE_DRAINING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -708,6 +714,8 @@ impl EndpointState {
             "ENDPOINT_STATE_READY" => Some(Self::Ready),
             "ENDPOINT_STATE_NOT_SERVING" => Some(Self::NotServing),
             "ENDPOINT_STATE_REFUSED" => Some(Self::Refused),
+            "ENDPOINT_STATE_EJECTED" => Some(Self::Ejected),
+            "ENDPOINT_STATE_DRAINING" => Some(Self::Draining),
             _ => None,
         }
     }

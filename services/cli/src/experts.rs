@@ -148,6 +148,8 @@ fn state(endpoint: &Endpoint) -> &'static str {
         EndpointState::Ready => "ready",
         EndpointState::NotServing => "not-serving",
         EndpointState::Refused => "refused",
+        EndpointState::Ejected => "ejected",
+        EndpointState::Draining => "draining",
     }
 }
 
