@@ -25,8 +25,10 @@ use crate::propagation::TraceId;
 pub use criticality::Criticality;
 pub use expert::{ExpertMetrics, ExpertStage, FailureReason, ModelMetrics, PendingRequest, StageTimes};
 pub use router::{
-    AdmissionMetrics, Answered, CacheMetrics, CacheResult, CallMetrics, CallStatus, ClassifierProblem, DecidedBy, EndpointGauge, EndpointState,
-    FaultKind, FeedbackKind, RouterMetrics, RouterStage, ShedReason, Verdict,
+    AdmissionMetrics, Answered, AttemptKind, CacheMetrics, CacheResult, CallMetrics, CallStatus,
+    ClassifierProblem, DecidedBy, DispatchMetrics, EjectionReason, EndpointGauge, EndpointState, FallbackKind,
+    FaultKind, FeedbackKind, HedgeOutcome, RetryDenied, RouterMetrics, RouterStage, ShedReason, Verdict,
+    VersionMetrics,
 };
 pub use rpc::{CallInFlight, MethodMetrics, Panics, RpcMetrics};
 

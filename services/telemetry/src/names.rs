@@ -43,6 +43,8 @@ pub mod attribute {
     pub const CRITICALITY: &str = "nanogrid.criticality";
     /// Seconds that were left when the work was done; negative = too late.
     pub const DEADLINE_SLACK: &str = "nanogrid.deadline.slack";
+    /// Which try of a call this is, counted from 1.
+    pub const ATTEMPT: &str = "nanogrid.attempt";
     /// Which degraded mode the answer was made in.
     pub const DEGRADED: &str = "nanogrid.degraded";
 }
@@ -125,6 +127,25 @@ pub mod metric {
     pub const GRID_GENERATION: &str = "nanogrid_grid_generation";
     /// Counter: new grid files that were not valid.
     pub const GRID_RELOAD_REFUSED: &str = "nanogrid_grid_reload_refused";
+
+    /// Counter: tries of calls, by kind.
+    pub const ATTEMPTS: &str = "nanogrid_attempts";
+    /// Counter: retries that were not made, by reason.
+    pub const RETRIES_DENIED: &str = "nanogrid_retries_denied";
+    /// Counter: second endpoints for slow calls, by what became of them.
+    pub const HEDGES: &str = "nanogrid_hedges";
+    /// Counter: breakers of endpoints that opened.
+    pub const EJECTIONS: &str = "nanogrid_ejections";
+    /// Gauge: 1 while a version is not asked.
+    pub const CIRCUIT_OPEN: &str = "nanogrid_circuit_open";
+    /// Counter: circuits of versions that opened.
+    pub const CIRCUITS_OPENED: &str = "nanogrid_circuits_opened";
+    /// Counter: calls answered by somebody else than was asked for.
+    pub const FALLBACKS: &str = "nanogrid_fallbacks";
+    /// Counter: calls that could not have been answered in time.
+    pub const DOOMED: &str = "nanogrid_doomed";
+    /// Counter: calls held back because the expert sheds most of them.
+    pub const THROTTLED: &str = "nanogrid_throttled";
 
     /// Gauge: requests that the router answers now.
     pub const REQUESTS_IN_FLIGHT: &str = "nanogrid_requests_in_flight";

@@ -195,6 +195,8 @@ fn endpoint(endpoint: &Endpoint) -> v1::Endpoint {
         EndpointState::Ready => v1::EndpointState::Ready,
         EndpointState::NotServing => v1::EndpointState::NotServing,
         EndpointState::Refused => v1::EndpointState::Refused,
+        EndpointState::Ejected => v1::EndpointState::Ejected,
+        EndpointState::Draining => v1::EndpointState::Draining,
     };
     v1::Endpoint {
         address: endpoint.identity.address.to_string(),

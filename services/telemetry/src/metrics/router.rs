@@ -2,6 +2,7 @@
 
 mod admission;
 mod cache;
+mod dispatch;
 mod endpoint;
 mod fault;
 mod labels;
@@ -20,7 +21,8 @@ use crate::propagation::TraceId;
 
 pub use admission::{AdmissionMetrics, ShedReason};
 pub use cache::{CacheMetrics, CacheResult};
-pub use endpoint::EndpointGauge;
+pub use dispatch::{AttemptKind, DispatchMetrics, FallbackKind, HedgeOutcome, RetryDenied, VersionMetrics};
+pub use endpoint::{EjectionReason, EndpointGauge};
 use endpoint::Endpoints;
 pub use fault::FaultKind;
 use labels::{
@@ -47,6 +49,7 @@ struct Families {
     calls: LatencyFamily<VersionLabels>,
     feedback: Family<FeedbackLabels, Counter>,
     endpoints: Endpoints,
+    dispatch: dispatch::Families,
     admission: AdmissionMetrics,
     caches: cache::Caches,
     faults: fault::Faults,
@@ -110,6 +113,7 @@ impl RouterMetrics {
             calls: registry.register_seconds(metric::CALL_DURATION, "Time of calls to experts", latencies()),
             feedback: registry.register(metric::FEEDBACK, "What clients said of answers", Family::default()),
             endpoints: Endpoints::new(registry),
+            dispatch: dispatch::Families::new(registry),
             admission: AdmissionMetrics::new(registry),
             caches: cache::Caches::new(registry),
             faults: fault::Faults::new(registry),
@@ -168,6 +172,16 @@ impl RouterMetrics {
             duration: self.0.calls.get_or_create_owned(&labels).into(),
             feedback: each(FeedbackKind::ALL, feedback),
         }))
+    }
+
+    /// The handle of one expert, for what its calls need beside a first try.
+    pub fn dispatch(&self, expert: &str) -> DispatchMetrics {
+        self.0.dispatch.expert(expert)
+    }
+
+    /// The handle of one version's tries and of its circuit.
+    pub fn version(&self, expert: &str, version: &str) -> VersionMetrics {
+        self.0.dispatch.version(expert, version)
     }
 
     /// The gauge of one endpoint; it starts as connecting.

@@ -113,6 +113,10 @@ label! {
         NotServing => "not_serving",
         /// Reached, and not what the grid file says.
         Refused => "refused",
+        /// Could be picked, and rests: its calls failed too often.
+        Ejected => "ejected",
+        /// No part of the grid any more; calls on their way finish.
+        Draining => "draining",
     }
 }
 
