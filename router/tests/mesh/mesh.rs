@@ -1,0 +1,270 @@
+//! A whole grid in a simulated network, and what can be done to it.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use nanogrid_router::RouterServer;
+use nanogrid_serving::{Drain, Options, Server};
+use nanogrid_settings::RouterSettings;
+use nanogrid_telemetry::metrics::Registry;
+use nanogrid_testkit::expert::{Behaviour, Profile, Script};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use turmoil::Sim;
+
+use crate::{
+    checker::Checked,
+    load::{self, Load, Recorder},
+    network::simulated,
+};
+
+const ROUTER: &str = "router";
+const CLIENT: &str = "client";
+const PORT: u16 = 7000;
+/// Of a message between router and expert, each way.
+const LATENCY: Duration = Duration::from_millis(1);
+/// How long a healthy expert thinks.
+pub(crate) const USUAL: Duration = Duration::from_millis(5);
+
+/// Router, experts, client, and the time between them.
+pub(crate) struct Mesh {
+    sim: Sim<'static>,
+    pub(crate) experts: Vec<Expert>,
+    recorder: Recorder,
+    folder: Rc<TempDir>,
+}
+
+/// A scripted expert on a machine of its own.
+pub(crate) struct Expert {
+    /// Of the machine.
+    name: String,
+    pub(crate) script: Script,
+    process: Rc<Process>,
+}
+
+/// The process on that machine; what is here outlives it.
+#[derive(Default)]
+struct Process {
+    is_up: Cell<bool>,
+    drain: RefCell<Rc<Notify>>,
+    has_drained: Cell<bool>,
+}
+
+/// What is in the grid file beside names and endpoints.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entry {
+    pub(crate) expert: &'static str,
+    pub(crate) replicas: usize,
+    /// Further keys and tables of `[[expert]]`.
+    pub(crate) policy: &'static str,
+}
+
+/// One expert with default settings.
+pub(crate) fn replicas(expert: &'static str, replicas: usize) -> Entry {
+    Entry { expert, replicas, policy: "" }
+}
+
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("MESH_SEED").map_or(7, |seed| seed.parse().expect("MESH_SEED is a number"));
+    println!("MESH_SEED={seed}");
+    seed
+}
+
+pub(crate) fn answer() -> Behaviour {
+    Behaviour::labels(&[("transfer", 0.9)]).after(USUAL)
+}
+
+impl Mesh {
+    /// Everything is up, and the router has found every endpoint ready.
+    pub(crate) fn start(entries: &[Entry]) -> Self {
+        Self::start_seeded(seed(), entries)
+    }
+
+    pub(crate) fn start_seeded(seed: u64, entries: &[Entry]) -> Self {
+        let sim = turmoil::Builder::new()
+            .rng_seed(seed)
+            .simulation_duration(Duration::from_secs(3_600))
+            .min_message_latency(LATENCY)
+            .max_message_latency(LATENCY)
+            // Segments in a socket's buffer: never what a test is about.
+            .tcp_capacity(4_096)
+            .build();
+        let folder = Rc::new(tempfile::tempdir().expect("a folder"));
+        let mut mesh = Self { sim, experts: Vec::new(), recorder: Recorder::default(), folder };
+        for entry in entries {
+            for replica in 1..=entry.replicas {
+                mesh.add_expert(entry.expert, replica);
+            }
+        }
+        mesh.write(entries);
+        mesh.add_router();
+        mesh.pass(Duration::from_millis(200));
+        mesh
+    }
+
+    /// Where the experts are; at least one of them must be there.
+    pub(crate) fn write(&self, entries: &[Entry]) {
+        let mut file = String::new();
+        for Entry { expert, replicas, policy } in entries {
+            let endpoints: Vec<String> =
+                (1..=*replicas).map(|replica| format!("static://{expert}-{replica}:{PORT}")).collect();
+            writeln!(file, "[[expert]]\nname = \"{expert}\"\ntask = \"text-classification\"\n{policy}").unwrap();
+            writeln!(file, "[[expert.version]]\nversion = 1\nendpoints = {endpoints:?}").unwrap();
+        }
+        fs::write(self.folder.path().join("grid.toml"), file).expect("writable");
+    }
+
+    /// A machine with the process of an expert; its index is that in `experts`.
+    pub(crate) fn add_expert(&mut self, expert: &'static str, replica: usize) {
+        let name = format!("{expert}-{replica}");
+        let script = Script::new(Profile::of(expert, 1, "text-classification"), answer());
+        let process = Rc::new(Process::default());
+        process.is_up.set(true);
+        let hosted = (script.clone(), process.clone());
+        self.sim.host(name.as_str(), move || serve(expert, hosted.0.clone(), hosted.1.clone()));
+        self.experts.push(Expert { name, script, process });
+    }
+
+    fn add_router(&mut self) {
+        let folder = self.folder.clone();
+        self.sim.host(ROUTER, move || {
+            let mut settings = RouterSettings {
+                grid_file: folder.path().join("grid.toml"),
+                classifier: None,
+                ..RouterSettings::default()
+            };
+            settings.server.listen = any(8001);
+            settings.server.ops = any(8002);
+            async move {
+                let server = RouterServer::bind_in(simulated(), &settings).await?;
+                server.serve(std::future::pending()).await?;
+                Ok(())
+            }
+        });
+    }
+
+    /// From now on, until [`Self::end`].
+    pub(crate) fn load(&mut self, load: Load) {
+        let recorder = self.recorder.clone();
+        let address = format!("{ROUTER}:8001");
+        self.sim.client(CLIENT, async move { load::run(&address, load, recorder).await });
+        // Between them the network costs nothing, so that times are the router's.
+        self.sim.set_link_latency(CLIENT, ROUTER, Duration::ZERO);
+    }
+
+    /// Lets the grid run for so long.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let until = self.sim.elapsed() + time;
+        while self.sim.elapsed() < until {
+            self.sim.step().expect("no host ends with an error");
+            for i in 0..self.experts.len() {
+                if self.experts[i].process.has_drained.take() {
+                    self.kill(i);
+                }
+            }
+        }
+    }
+
+    /// Since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.sim.elapsed()
+    }
+
+    /// No further requests; every one of those sent has kept what is promised.
+    pub(crate) fn end(mut self) -> (Checked, Vec<Expert>) {
+        self.recorder.stopped.set(true);
+        // Longer than any client waits.
+        for _ in 0..60 {
+            self.pass(Duration::from_millis(200));
+            if self.recorder.in_flight.get() == 0 {
+                break;
+            }
+        }
+        assert_eq!(self.recorder.in_flight.get(), 0, "requests without an end");
+        (Checked::all(self.recorder.records.take()), self.experts)
+    }
+
+    /// As `kill -9`: the machine is there and refuses connections.
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.experts[i].process.is_up.set(false);
+        self.sim.bounce(self.experts[i].name.as_str());
+    }
+
+    /// The process again, on its machine, whether that is on or off.
+    pub(crate) fn restart(&mut self, i: usize) {
+        self.experts[i].process.is_up.set(true);
+        self.sim.bounce(self.experts[i].name.as_str());
+    }
+
+    /// The machine is off: whoever asks it hears nothing.
+    pub(crate) fn crash(&mut self, i: usize) {
+        self.sim.crash(self.experts[i].name.as_str());
+    }
+
+    /// As SIGTERM.
+    pub(crate) fn drain(&mut self, i: usize) {
+        self.experts[i].process.drain.borrow().notify_one();
+    }
+
+    pub(crate) fn is_up(&self, i: usize) -> bool {
+        self.experts[i].process.is_up.get()
+    }
+
+    /// Nothing arrives, in either direction; what was on its way is lost.
+    pub(crate) fn partition(&self, i: usize) {
+        self.sim.partition(ROUTER, self.experts[i].name.as_str());
+    }
+
+    /// The expert hears, and nobody hears it.
+    pub(crate) fn mute(&self, i: usize) {
+        self.sim.partition_oneway(self.experts[i].name.as_str(), ROUTER);
+    }
+
+    pub(crate) fn repair(&self, i: usize) {
+        self.sim.repair(ROUTER, self.experts[i].name.as_str());
+    }
+
+    /// Nothing arrives until `release`, and then everything does.
+    pub(crate) fn hold(&self, i: usize) {
+        self.sim.hold(ROUTER, self.experts[i].name.as_str());
+    }
+
+    pub(crate) fn release(&self, i: usize) {
+        self.sim.release(ROUTER, self.experts[i].name.as_str());
+    }
+}
+
+impl Expert {
+    pub(crate) fn n_calls(&self) -> usize {
+        self.script.n_calls()
+    }
+}
+
+/// The process of an expert: production's server around a script.
+async fn serve(expert: &'static str, script: Script, process: Rc<Process>) -> turmoil::Result {
+    if process.is_up.get() {
+        let drain = Rc::new(Notify::new());
+        process.drain.replace(drain.clone());
+        let options = Options {
+            listen: any(PORT),
+            ops: any(PORT + 1),
+            max_message: 4 << 20,
+            drain: Drain { serve_on: Duration::from_secs(3), hard_stop: Duration::from_secs(20) },
+        };
+        let server = Server::bind_in(&simulated(), options).await?;
+        server.health().set(expert, true);
+        server.serve(script.services(), None, Registry::new(), drain.notified()).await?;
+        process.has_drained.set(true);
+    }
+    std::future::pending().await
+}
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+}
