@@ -1,25 +1,32 @@
 //! The grid as this router knows it now. A request takes one look and keeps what it saw, so that a reload half-way
 //! through changes nothing for it.
 
+mod allowance;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
+use dashmap::DashMap;
+use nanogrid_resilience::BreakerSettings;
 use nanogrid_rollout::Split;
 use nanogrid_serving::Network;
 use nanogrid_settings::{ExpertName, Task, VersionLabel, grid};
-use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics};
+use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics, VersionMetrics};
 
 use crate::{
-    endpoint::{Endpoint, Identity, Registry},
+    endpoint::{Endpoint, Identity, Pool, Registry},
     error::Error,
     request::VersionChoice,
 };
+
+pub use allowance::Allowance;
 
 /// The grid in use, replaced whole.
 #[derive(Debug)]
 pub struct Catalog {
     current: ArcSwap<Grid>,
     registry: Registry,
+    allowances: DashMap<ExpertName, Arc<Allowance>>,
     metrics: RouterMetrics,
 }
 
@@ -44,6 +51,14 @@ pub struct Expert {
     pub title: String,
     /// Limit of one call.
     pub timeout: Option<Duration>,
+    /// How calls to it are kept alive.
+    pub policy: grid::Policy,
+    /// When an endpoint is left alone.
+    pub breaker: BreakerSettings,
+    /// When a version is.
+    pub gate: BreakerSettings,
+    /// What its calls may cost beyond a first try.
+    pub allowance: Arc<Allowance>,
     /// Never empty.
     pub versions: Vec<Version>,
     /// Among `versions`, by weight.
@@ -61,6 +76,10 @@ pub struct Version {
     pub label: Option<VersionLabel>,
     /// Counts the calls.
     pub calls: CallMetrics,
+    /// Counts the tries.
+    pub tries: VersionMetrics,
+    /// What its endpoints share.
+    pub pool: Arc<Pool>,
     /// Where it answers, whatever state they are in.
     pub endpoints: Vec<Arc<Endpoint>>,
 }
@@ -68,7 +87,12 @@ pub struct Version {
 impl Catalog {
     /// An empty grid, generation 0, whose endpoints are in `network`.
     pub fn new(network: Network, metrics: RouterMetrics) -> Self {
-        Self { current: ArcSwap::default(), registry: Registry::new(network, metrics.clone()), metrics }
+        Self {
+            current: ArcSwap::default(),
+            registry: Registry::new(network, metrics.clone()),
+            allowances: DashMap::new(),
+            metrics,
+        }
     }
 
     /// The grid at this moment.
@@ -93,6 +117,7 @@ impl Catalog {
         self.metrics.grid_accepted(grid.generation);
         // After the swap: no new request can pick what is let go here.
         self.registry.keep(grid.endpoints());
+        self.allowances.retain(|name, _| grid.get(name.as_str()).is_some());
         grid
     }
 
@@ -113,6 +138,8 @@ impl Catalog {
                 number: version.version,
                 weight: version.weight.0,
                 calls: self.metrics.calls(settings.name.as_str(), &version.version.to_string()),
+                tries: self.metrics.version(settings.name.as_str(), &version.version.to_string()),
+                pool: self.registry.pool(&settings.name, version.version),
                 label: version.label,
                 endpoints: version.endpoints.iter().map(endpoint).collect(),
             }
@@ -122,11 +149,37 @@ impl Catalog {
             task: settings.task,
             title: settings.title.clone(),
             timeout: settings.timeout,
+            policy: settings.policy.clone(),
+            breaker: breaker(&settings.policy.breaker),
+            gate: gate(&settings.policy.breaker),
+            allowance: self.allowance(&settings.name),
             versions: settings.versions.iter().map(version).collect(),
             split: Split::try_new(settings.name.as_str(), weights)
                 .expect("the grid file's weights were checked"),
         }
     }
+
+    fn allowance(&self, expert: &ExpertName) -> Arc<Allowance> {
+        let new = || Arc::new(Allowance::new(self.metrics.dispatch(expert.as_str())));
+        self.allowances.entry(expert.clone()).or_insert_with(new).clone()
+    }
+}
+
+fn breaker(settings: &grid::Breaker) -> BreakerSettings {
+    BreakerSettings {
+        consecutive_failures: settings.consecutive_failures,
+        success_rate: settings.success_rate,
+        window: settings.window,
+        least_calls: settings.least_calls,
+        rest: settings.rest,
+        longest_rest: settings.longest_rest,
+    }
+}
+
+/// A version has no other one beside it to take its calls, so that a few failures in a row must not close it: only the
+/// share of its calls that fail, retries and all.
+fn gate(settings: &grid::Breaker) -> BreakerSettings {
+    BreakerSettings { consecutive_failures: u32::MAX, ..breaker(settings) }
 }
 
 impl Grid {
@@ -160,6 +213,39 @@ impl Grid {
     }
 }
 
+#[cfg(test)]
+impl Expert {
+    /// Without a file: `versions` by number, weight and label, with endpoints nowhere. For tests.
+    pub fn of(name: &str, task: Task, versions: &[(u32, u32, Option<VersionLabel>)]) -> Self {
+        let metrics = RouterMetrics::new(&nanogrid_telemetry::metrics::Registry::new());
+        let registry = Registry::new(Network::default(), metrics.clone());
+        let name: ExpertName = name.parse().expect("a name");
+        let version = |(number, weight, label): &(u32, u32, Option<VersionLabel>)| Version {
+            number: *number,
+            weight: *weight,
+            label: *label,
+            calls: metrics.calls(name.as_str(), &number.to_string()),
+            tries: metrics.version(name.as_str(), &number.to_string()),
+            pool: registry.pool(&name, *number),
+            endpoints: Vec::new(),
+        };
+        let policy = grid::Policy::default();
+        Self {
+            task,
+            title: String::new(),
+            timeout: None,
+            breaker: breaker(&policy.breaker),
+            gate: gate(&policy.breaker),
+            policy,
+            allowance: Arc::new(Allowance::new(metrics.dispatch(name.as_str()))),
+            versions: versions.iter().map(version).collect(),
+            split: Split::try_new(name.as_str(), versions.iter().map(|(_, weight, _)| *weight))
+                .expect("weights of 100 %"),
+            name,
+        }
+    }
+}
+
 impl Expert {
     /// The version that `choice` names, by its place in `versions`.
     pub fn version(&self, choice: VersionChoice) -> Result<usize, Error> {
@@ -172,6 +258,11 @@ impl Expert {
             version: choice,
             known: self.versions.iter().map(|version| version.number).collect(),
         })
+    }
+
+    /// What people call the version that is not being tried, by its place in `versions`.
+    pub fn stable_version(&self) -> Option<usize> {
+        self.versions.iter().position(|version| version.label == Some(VersionLabel::Stable))
     }
 
     /// The one that most requests see, by its place in `versions`.
@@ -200,8 +291,8 @@ impl Version {
     /// What each of its endpoints lacks.
     pub fn why_not_ready(&self) -> String {
         let reasons = self.endpoints.iter().map(|endpoint| {
-            let state = endpoint.state();
-            format!("{} is {}: {}", endpoint.identity.address, state.kind().as_str(), state.reason())
+            let kind = endpoint.kind().as_str();
+            format!("{} is {kind}: {}", endpoint.identity.address, endpoint.reason())
         });
         reasons.collect::<Vec<_>>().join("; ")
     }

@@ -8,6 +8,7 @@
 //! One file per stage. `plan` and `merge` are pure; generated types stay at the edges: `ingress`, `dispatch/client`,
 //! `endpoint/probe`, `control`.
 
+pub mod cache;
 pub mod catalog;
 pub mod classify;
 pub mod control;
@@ -15,6 +16,7 @@ pub mod discovery;
 pub mod dispatch;
 pub mod endpoint;
 pub mod error;
+pub mod fault;
 pub mod ingress;
 pub mod merge;
 pub mod plan;

@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use nanogrid_rollout::Split;
 use nanogrid_settings::Task;
 
 use super::*;
@@ -12,14 +11,7 @@ use crate::{
 };
 
 fn outcome(name: &str, result: Result<f32, CallError>) -> Outcome {
-    let expert = Expert {
-        name: name.parse().unwrap(),
-        task: Task::TextClassification,
-        title: String::new(),
-        timeout: None,
-        versions: Vec::new(),
-        split: Split::try_new(name, [10_000]).unwrap(),
-    };
+    let expert = Expert::of(name, Task::TextClassification, &[(1, 10_000, None)]);
     let reply = |confidence| Reply {
         answer: Some(Typed::Labels(vec![(name.to_owned(), confidence)])),
         confidence,

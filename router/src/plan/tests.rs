@@ -1,10 +1,7 @@
 use std::num::NonZeroUsize;
 
 use http::HeaderMap;
-use nanogrid_rollout::Split as Weights;
 use nanogrid_settings::{Task, VersionLabel};
-use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
-use tokio::time::Instant;
 
 use super::*;
 use crate::request::{MergePolicy, Payload, VersionChoice};
@@ -14,37 +11,17 @@ const SECOND: Duration = Duration::from_secs(1);
 /// `intent` has a canary; `language` a timeout; one expert each for images and for tensors.
 fn grid() -> Grid {
     let versions = [(1, 9_000, Some(VersionLabel::Stable)), (2, 1_000, Some(VersionLabel::Canary))];
+    let only = [(1, 10_000, None)];
     Grid::of([
-        expert("digits", Task::ImageClassification, None, &[(1, 10_000, None)]),
-        expert("intent", Task::TextClassification, None, &versions),
-        expert("language", Task::TextClassification, Some(Duration::from_millis(20)), &[(3, 10_000, None)]),
-        expert("numbers", Task::Tensor, None, &[(1, 10_000, None)]),
-        expert("sentiment", Task::TextClassification, None, &[(1, 10_000, None)]),
+        Expert::of("digits", Task::ImageClassification, &only),
+        Expert::of("intent", Task::TextClassification, &versions),
+        Expert {
+            timeout: Some(Duration::from_millis(20)),
+            ..Expert::of("language", Task::TextClassification, &[(3, 10_000, None)])
+        },
+        Expert::of("numbers", Task::Tensor, &only),
+        Expert::of("sentiment", Task::TextClassification, &only),
     ])
-}
-
-fn expert(
-    name: &str,
-    task: Task,
-    timeout: Option<Duration>,
-    versions: &[(u32, u32, Option<VersionLabel>)],
-) -> Expert {
-    let metrics = RouterMetrics::new(&Registry::new());
-    let version = |(number, weight, label): &(u32, u32, Option<VersionLabel>)| Version {
-        number: *number,
-        weight: *weight,
-        label: *label,
-        calls: metrics.calls(name, &number.to_string()),
-        endpoints: Vec::new(),
-    };
-    Expert {
-        name: name.parse().unwrap(),
-        task,
-        title: String::new(),
-        timeout,
-        versions: versions.iter().map(version).collect(),
-        split: Weights::try_new(name, versions.iter().map(|(_, weight, _)| *weight)).unwrap(),
-    }
 }
 
 fn request(experts: &[&str]) -> Request {

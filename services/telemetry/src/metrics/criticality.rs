@@ -1,4 +1,4 @@
-//! How important a request is, as a label: router and experts shed by it, and are read side by side.
+//! How important a request is, as a label: router and experts shed by it, and their counters are read side by side.
 
 use super::label::label;
 
@@ -6,12 +6,12 @@ label! {
     /// Who is shed last; the least important first.
     Criticality {
         /// Can wait for hours.
-        Sheddable => "sheddable",
+        Sheddable => "SHEDDABLE",
         /// Can be done without for minutes.
-        SheddablePlus => "sheddable_plus",
+        SheddablePlus => "SHEDDABLE_PLUS",
         /// Someone waits for it.
-        Critical => "critical",
+        Critical => "CRITICAL",
         /// Nothing is more important.
-        CriticalPlus => "critical_plus",
+        CriticalPlus => "CRITICAL_PLUS",
     }
 }

@@ -27,14 +27,11 @@ pub(super) struct Caches {
     bytes: Family<ExpertLabels, Gauge>,
 }
 
-/// The response cache of one expert; its gauge goes when the cache does.
+/// The response cache of one expert.
 #[derive(Debug)]
-#[must_use = "the gauge is removed when this is dropped"]
 pub struct CacheMetrics {
     results: Vec<Counter>,
     bytes: Gauge,
-    family: Family<ExpertLabels, Gauge>,
-    labels: ExpertLabels,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,14 +58,11 @@ impl Caches {
     }
 
     pub(super) fn of(&self, expert: &str) -> CacheMetrics {
-        let labels = ExpertLabels { expert: expert.to_owned() };
         CacheMetrics {
             results: each(CacheResult::ALL, |result| {
                 self.results.get_or_create_owned(&CacheLabels { expert: expert.to_owned(), result })
             }),
-            bytes: self.bytes.get_or_create_owned(&labels),
-            family: self.bytes.clone(),
-            labels,
+            bytes: self.bytes.get_or_create_owned(&ExpertLabels { expert: expert.to_owned() }),
         }
     }
 }
@@ -82,11 +76,5 @@ impl CacheMetrics {
     /// So many bytes are kept now.
     pub fn bytes(&self, bytes: u64) {
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-}
-
-impl Drop for CacheMetrics {
-    fn drop(&mut self) {
-        self.family.remove(&self.labels);
     }
 }
