@@ -15,9 +15,8 @@ impl Checked {
     /// # Panics
     /// With the requests that did not.
     pub(crate) fn all(records: Vec<Record>) -> Self {
-        let is_broken = |record: &&Record| {
-            matches!(record.end, End::Nothing) || record.took > record.deadline + GRACE
-        };
+        let is_broken =
+            |record: &&Record| matches!(record.end, End::Nothing) || record.took > record.deadline + GRACE;
         let broken: Vec<&Record> = records.iter().filter(is_broken).collect();
         let n = (broken.len(), records.len());
         let some = &broken[..broken.len().min(5)];
@@ -28,6 +27,11 @@ impl Checked {
     /// Those sent in this time.
     pub(crate) fn sent(&self, during: Range<Duration>) -> Self {
         Self(self.0.iter().filter(|record| during.contains(&record.sent)).cloned().collect())
+    }
+
+    /// Those of the clients with this deadline.
+    pub(crate) fn with_deadline(&self, deadline: Duration) -> Self {
+        Self(self.0.iter().filter(|record| record.deadline == deadline).cloned().collect())
     }
 
     pub(crate) fn len(&self) -> usize {

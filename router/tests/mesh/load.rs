@@ -50,6 +50,11 @@ pub(crate) struct Load {
     pub(crate) experts: Vec<&'static str>,
 }
 
+/// Fifty requests a second, with time for several tries.
+pub(crate) fn steady(experts: &[&'static str]) -> Load {
+    Load { every: Duration::from_millis(20), deadline: Duration::from_millis(500), experts: experts.to_vec() }
+}
+
 /// Shared by the simulated client and the test outside of it.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {

@@ -10,9 +10,14 @@
 // A helper that unwraps fails the test that called it; clippy knows only the test functions themselves.
 #![allow(clippy::unwrap_used)]
 
+mod balance;
 mod checker;
+mod crashes;
+mod deadlines;
+mod drains;
+mod failing;
 mod load;
 mod mesh;
 mod network;
-
-mod smoke;
+mod schedule;
+mod silence;

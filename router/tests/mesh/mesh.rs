@@ -25,7 +25,6 @@ use crate::{
 };
 
 const ROUTER: &str = "router";
-const CLIENT: &str = "client";
 const PORT: u16 = 7000;
 /// Of a message between router and expert, each way.
 const LATENCY: Duration = Duration::from_millis(1);
@@ -37,6 +36,7 @@ pub(crate) struct Mesh {
     sim: Sim<'static>,
     pub(crate) experts: Vec<Expert>,
     recorder: Recorder,
+    n_clients: usize,
     folder: Rc<TempDir>,
 }
 
@@ -54,6 +54,14 @@ struct Process {
     is_up: Cell<bool>,
     drain: RefCell<Rc<Notify>>,
     has_drained: Cell<bool>,
+}
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
 }
 
 /// What is in the grid file beside names and endpoints.
@@ -96,7 +104,8 @@ impl Mesh {
             .tcp_capacity(4_096)
             .build();
         let folder = Rc::new(tempfile::tempdir().expect("a folder"));
-        let mut mesh = Self { sim, experts: Vec::new(), recorder: Recorder::default(), folder };
+        let recorder = Recorder::default();
+        let mut mesh = Self { sim, experts: Vec::new(), recorder, n_clients: 0, folder };
         for entry in entries {
             for replica in 1..=entry.replicas {
                 mesh.add_expert(entry.expert, replica);
@@ -114,7 +123,8 @@ impl Mesh {
         for Entry { expert, replicas, policy } in entries {
             let endpoints: Vec<String> =
                 (1..=*replicas).map(|replica| format!("static://{expert}-{replica}:{PORT}")).collect();
-            writeln!(file, "[[expert]]\nname = \"{expert}\"\ntask = \"text-classification\"\n{policy}").unwrap();
+            writeln!(file, "[[expert]]\nname = \"{expert}\"\ntask = \"text-classification\"\n{policy}")
+                .unwrap();
             writeln!(file, "[[expert.version]]\nversion = 1\nendpoints = {endpoints:?}").unwrap();
         }
         fs::write(self.folder.path().join("grid.toml"), file).expect("writable");
@@ -149,17 +159,20 @@ impl Mesh {
         });
     }
 
-    /// From now on, until [`Self::end`].
+    /// One more client, from now on until [`Self::end`].
     pub(crate) fn load(&mut self, load: Load) {
         let recorder = self.recorder.clone();
         let address = format!("{ROUTER}:8001");
-        self.sim.client(CLIENT, async move { load::run(&address, load, recorder).await });
+        self.n_clients += 1;
+        let client = format!("client-{}", self.n_clients);
+        self.sim.client(client.as_str(), async move { load::run(&address, load, recorder).await });
         // Between them the network costs nothing, so that times are the router's.
-        self.sim.set_link_latency(CLIENT, ROUTER, Duration::ZERO);
+        self.sim.set_link_latency(client.as_str(), ROUTER, Duration::ZERO);
     }
 
-    /// Lets the grid run for so long.
-    pub(crate) fn pass(&mut self, time: Duration) {
+    /// Lets the grid run for so long; returns how many calls each expert saw in that time.
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<usize> {
+        let before: Vec<usize> = self.experts.iter().map(Expert::n_calls).collect();
         let until = self.sim.elapsed() + time;
         while self.sim.elapsed() < until {
             self.sim.step().expect("no host ends with an error");
@@ -169,6 +182,8 @@ impl Mesh {
                 }
             }
         }
+        let calls = before.iter().zip(&self.experts).map(|(before, expert)| expert.n_calls() - before);
+        calls.collect()
     }
 
     /// Since the start.

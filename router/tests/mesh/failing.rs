@@ -1,0 +1,67 @@
+//! Endpoints that answer, and answer with errors.
+
+use nanogrid_testkit::expert::Behaviour;
+use tonic::Status;
+
+use crate::{
+    load::steady,
+    mesh::{Mesh, answer, replicas, secs},
+};
+
+fn unavailable() -> Behaviour {
+    Behaviour::fails(Status::unavailable("broken"))
+}
+
+#[test]
+fn an_endpoint_that_fails_fast_for_a_minute_costs_next_to_nothing_and_comes_back() {
+    let mut mesh = Mesh::start(&[replicas("intent", 3)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(5));
+    let broken = mesh.now();
+    mesh.experts[0].script.behave(unavailable());
+    mesh.pass(secs(60));
+    mesh.experts[0].script.behave(answer());
+    mesh.pass(secs(15));
+    let after = mesh.pass(secs(5));
+    let (checked, _) = mesh.end();
+    let minute = checked.sent(broken + secs(1)..broken + secs(60));
+    minute.assert_lost_at_most(minute.len() / 1000);
+    let all: usize = after.iter().sum();
+    assert!(after[0] * 5 > all, "it has its share again: {after:?}");
+}
+
+#[test]
+fn when_all_experts_fail_there_is_no_storm() {
+    let mut mesh = Mesh::start(&[replicas("intent", 3)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(10));
+    for expert in &mesh.experts {
+        expert.script.behave(unavailable());
+    }
+    let broken = mesh.now();
+    let attempts: usize = mesh.pass(secs(30)).iter().sum();
+    let until = mesh.now();
+    let (checked, _) = mesh.end();
+    let n_requests = checked.sent(broken..until).len();
+    assert!(attempts * 10 <= n_requests * 11, "{attempts} attempts for {n_requests} requests");
+}
+
+#[test]
+fn after_all_experts_failed_all_of_them_are_asked_again() {
+    let mut mesh = Mesh::start(&[replicas("intent", 3)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(2));
+    for expert in &mesh.experts {
+        expert.script.behave(unavailable());
+    }
+    mesh.pass(secs(20));
+    for expert in &mesh.experts {
+        expert.script.behave(answer());
+    }
+    mesh.pass(secs(15));
+    let healed = mesh.now();
+    let after = mesh.pass(secs(5));
+    let (checked, _) = mesh.end();
+    checked.sent(healed..secs(600)).assert_lost_at_most(0);
+    assert!(after.iter().all(|calls| *calls > 20), "{after:?}");
+}

@@ -1,0 +1,101 @@
+//! Whatever happens, in any order: at most one of three endpoints is broken at a time, in some way, for some time.
+
+use nanogrid_testkit::expert::Behaviour;
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use tonic::Status;
+
+use crate::{
+    load::steady,
+    mesh::{Mesh, USUAL, answer, ms, replicas, secs, seed},
+};
+
+/// Ways for an endpoint to be of no use.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Killed,
+    Dark,
+    Partitioned,
+    Mute,
+    Held,
+    Draining,
+    Slow,
+    Failing,
+    Hanging,
+}
+
+const FAULTS: [Fault; 9] = [
+    Fault::Killed,
+    Fault::Dark,
+    Fault::Partitioned,
+    Fault::Mute,
+    Fault::Held,
+    Fault::Draining,
+    Fault::Slow,
+    Fault::Failing,
+    Fault::Hanging,
+];
+
+impl Fault {
+    fn begin(self, mesh: &mut Mesh, i: usize) {
+        match self {
+            Self::Killed => mesh.kill(i),
+            Self::Dark => mesh.crash(i),
+            Self::Partitioned => mesh.partition(i),
+            Self::Mute => mesh.mute(i),
+            Self::Held => mesh.hold(i),
+            Self::Draining => mesh.drain(i),
+            Self::Slow => mesh.experts[i].script.behave(answer().after(50 * USUAL)),
+            Self::Failing => {
+                mesh.experts[i].script.behave(Behaviour::fails(Status::unavailable("broken")));
+            }
+            Self::Hanging => mesh.experts[i].script.behave(Behaviour::hangs()),
+        }
+    }
+
+    fn end(self, mesh: &mut Mesh, i: usize) {
+        match self {
+            Self::Killed | Self::Dark | Self::Draining => mesh.restart(i),
+            Self::Partitioned | Self::Mute => mesh.repair(i),
+            Self::Held => mesh.release(i),
+            Self::Slow | Self::Failing | Self::Hanging => mesh.experts[i].script.behave(answer()),
+        }
+    }
+
+    /// The calls on their way, those that the breaker needs, and its probes; nothing where the endpoint tells.
+    fn most_lost(self) -> usize {
+        match self {
+            Self::Killed | Self::Draining | Self::Slow => 0,
+            Self::Failing => 1,
+            Self::Dark | Self::Partitioned | Self::Mute | Self::Held | Self::Hanging => 12,
+        }
+    }
+}
+
+#[test]
+fn no_order_of_faults_loses_more_than_each_of_them_alone() {
+    let seed = seed();
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut mesh = Mesh::start_seeded(seed, &[replicas("intent", 3)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(3));
+    let mut may_lose = 0;
+    for _ in 0..8 {
+        let (fault, i) = (*FAULTS.choose(&mut rng).expect("there are some"), rng.random_range(0..3));
+        let (time, rest) = (ms(rng.random_range(1_000..8_000)), ms(rng.random_range(3_000..6_000)));
+        println!("{:?}: endpoint {i} is {fault:?} for {time:?}, {rest:?} of rest", mesh.now());
+        fault.begin(&mut mesh, i);
+        may_lose += fault.most_lost();
+        mesh.pass(time);
+        fault.end(&mut mesh, i);
+        mesh.pass(rest);
+    }
+    // Whoever was broken last has time to be found well.
+    mesh.pass(secs(15));
+    let healed = mesh.now();
+    let after = mesh.pass(secs(5));
+    let (checked, _) = mesh.end();
+    checked.assert_lost_at_most(may_lose);
+    checked.sent(healed..secs(600)).assert_lost_at_most(0);
+    let all: usize = after.iter().sum();
+    assert!(after.iter().all(|calls| calls * 10 > all), "each has its share again: {after:?}");
+}
