@@ -1,14 +1,17 @@
 //! `nanogrid.v1.Control`: what the router is doing, for operators. On the ops port only.
 
+mod faults;
+
 use std::{sync::Arc, time::SystemTime};
 
 use nanogrid_proto::v1::{
     ListFaultsRequest, ListFaultsResponse, ReloadRequest, ReloadResponse, SetFaultsRequest, SetFaultsResponse,
     StatusRequest, StatusResponse, control_server::Control,
 };
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::{Router, discovery::Discovery};
+use crate::{Router, discovery::Discovery, fault::NotAllowed};
 
 /// The service.
 #[derive(Debug)]
@@ -39,8 +42,9 @@ impl Control for ControlService {
             grid_refused: self.discovery.refused(),
             classifier_version: classifier.version().map_or_else(String::new, |version| version.to_string()),
             classifier_problem: classifier.problem().to_owned(),
-            requests_in_flight: self.router.requests_in_flight(),
-            requests_limit: 0,
+            requests_in_flight: self.router.admission.in_flight() as u64,
+            requests_limit: self.router.admission.limit() as u64,
+            faults: u32::try_from(self.router.faults.list().len()).unwrap_or(u32::MAX),
         }))
     }
 
@@ -50,17 +54,31 @@ impl Control for ControlService {
         let grid_generation = self.router.catalog.now().generation;
         Ok(Response::new(ReloadResponse { grid_generation, changed }))
     }
+
     async fn set_faults(
         &self,
-        _request: Request<SetFaultsRequest>,
+        request: Request<SetFaultsRequest>,
     ) -> Result<Response<SetFaultsResponse>, Status> {
-        Err(Status::unimplemented("faults"))
+        let faults = &self.router.faults;
+        // Before the message is looked at: where there are none, none is wrong.
+        let not_allowed = |error: NotAllowed| Status::permission_denied(error.to_string());
+        if !faults.allowed() {
+            return Err(not_allowed(NotAllowed));
+        }
+        let new = faults::inward(request.into_inner().faults, &self.router.catalog.now(), Instant::now())?;
+        faults.set(new).map_err(not_allowed)?;
+        Ok(Response::new(SetFaultsResponse {}))
     }
 
     async fn list_faults(
         &self,
         _request: Request<ListFaultsRequest>,
     ) -> Result<Response<ListFaultsResponse>, Status> {
-        Err(Status::unimplemented("faults"))
+        let faults = &self.router.faults;
+        let now = Instant::now();
+        Ok(Response::new(ListFaultsResponse {
+            faults: faults.list().into_iter().map(|fault| faults::outward(fault, now)).collect(),
+            allowed: faults.allowed(),
+        }))
     }
 }

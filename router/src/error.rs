@@ -7,9 +7,9 @@ mod call;
 use nanogrid_settings::ExpertName;
 use tonic::{Code, Status};
 
-pub use call::CallError;
+pub use call::{Again, CallError, Pushback};
 
-use crate::request::VersionChoice;
+use crate::{admission::Shed, request::VersionChoice};
 
 /// Why a request has no answer at all.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -40,9 +40,15 @@ pub enum Error {
         /// In the order of the grid file.
         known: Vec<u32>,
     },
+    /// The router protects itself.
+    #[error(transparent)]
+    Shed(#[from] Shed),
     /// The deadline had passed before anyone was asked.
     #[error("the deadline had passed before an expert was asked: allow more time")]
     Expired,
+    /// The deadline passed before there was an answer.
+    #[error("the deadline passed before the experts had answered: allow more time")]
+    TooLate,
     /// `auto` found nobody to forward to.
     #[error("no expert for this request: {why}; name one as the model, or ask `nanogrid.v1.Grid/Route` why")]
     Undecided {
@@ -72,7 +78,8 @@ impl Error {
         match self {
             Self::Invalid { .. } => Code::InvalidArgument,
             Self::UnknownExpert { .. } | Self::UnknownVersion { .. } => Code::NotFound,
-            Self::Expired => Code::DeadlineExceeded,
+            Self::Shed(_) => Code::ResourceExhausted,
+            Self::Expired | Self::TooLate => Code::DeadlineExceeded,
             Self::Undecided { unavailable: true, .. } => Code::Unavailable,
             Self::Undecided { unavailable: false, .. } => Code::FailedPrecondition,
             Self::Call { source, .. } => source.code(),
@@ -94,10 +101,12 @@ impl From<Error> for Status {
                 ),
                 None => Self::new(code, message),
             },
+            Error::Shed(shed) => shed.status(),
             Error::Invalid { .. }
             | Error::UnknownExpert { .. }
             | Error::UnknownVersion { .. }
             | Error::Expired
+            | Error::TooLate
             | Error::Undecided { .. } => Self::new(code, message),
         }
     }

@@ -8,6 +8,7 @@
 //! One file per stage. `plan` and `merge` are pure; generated types stay at the edges: `ingress`, `dispatch/client`,
 //! `endpoint/probe`, `control`.
 
+pub mod admission;
 pub mod cache;
 pub mod catalog;
 pub mod classify;
@@ -23,14 +24,13 @@ pub mod plan;
 pub mod request;
 mod server;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use nanogrid_telemetry::metrics::RouterMetrics;
 
-use crate::{catalog::Catalog, classify::Classifier, dispatch::Dispatch};
+use crate::{
+    admission::Admission, catalog::Catalog, classify::Classifier, dispatch::Dispatch, fault::Faults,
+};
 
 pub use server::{RouterServer, StartError};
 
@@ -43,25 +43,6 @@ pub struct Router {
     limits: ingress::Limits,
     max_experts: usize,
     metrics: RouterMetrics,
-    in_flight: AtomicU64,
-}
-
-/// A request is in flight for as long as this is held.
-struct InFlight<'a>(&'a AtomicU64);
-
-impl Router {
-    fn in_flight(&self) -> InFlight<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(&self.in_flight)
-    }
-
-    fn requests_in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    admission: Arc<Admission>,
+    faults: Arc<Faults>,
 }

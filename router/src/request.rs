@@ -3,6 +3,7 @@
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use http::HeaderMap;
+use nanogrid_resilience::Criticality;
 use nanogrid_settings::{Task, VersionLabel};
 use tokio::time::Instant;
 
@@ -27,6 +28,8 @@ pub struct Request {
     pub merge: MergePolicy,
     /// Which version of each expert it sees.
     pub split: Split,
+    /// Who is shed first.
+    pub criticality: Criticality,
     /// Nothing is answered after this.
     pub deadline: Instant,
     /// `x-nanogrid-*` headers that go on to the experts.

@@ -14,12 +14,14 @@ use tonic::codec::CompressionEncoding::{Deflate, Gzip};
 
 use crate::{
     Router,
+    admission::Admission,
     catalog::Catalog,
     classify::Classifier,
     control::ControlService,
     discovery::Discovery,
     dispatch::Dispatch,
-    ingress::{Limits, grid::GridService, oip::OipService},
+    fault::Faults,
+    ingress::{Door, Limits, grid::GridService, oip::OipService},
 };
 
 /// A router that is bound and has its grid, not serving yet.
@@ -78,14 +80,18 @@ impl RouterServer {
             },
         };
         let server = Server::bind_in(&network, options).await?;
+        // One of the largest messages always has room.
+        let max_bytes = settings.max_bytes_in_flight.max(max_message);
+        let admission = Admission::new(settings.max_in_flight, max_bytes, metrics.admission());
         let router = Router {
             catalog,
             classifier,
             dispatch: Dispatch { max_message },
             limits: Limits::from(settings),
             max_experts: settings.max_experts,
+            admission: Arc::new(admission),
+            faults: Arc::new(Faults::new(settings.faults_allowed, rand::random(), metrics.clone())),
             metrics,
-            in_flight: 0.into(),
         };
         Ok(Self {
             server,
@@ -124,6 +130,8 @@ impl RouterServer {
             .accept_compressed(Deflate)
             .send_compressed(Gzip)
             .send_compressed(Deflate);
+        let grid = Door::new(grid, router.admission.clone());
+        let oip = Door::new(oip, router.admission.clone());
         let control = ControlServer::new(ControlService::new(router, discovery.clone()));
         let ops = Services::new().with(control).into_router();
         tokio::select! {

@@ -10,9 +10,10 @@ use nanogrid_telemetry::{
     propagation::sampled_trace_id,
     trace_id,
 };
-use tokio::time::Instant;
+use prost::Message;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::{
     STREAM_WIDTH, as_message, tell,
@@ -67,7 +68,7 @@ impl grid_server::Grid for GridService {
                 };
                 Ok(v1::InferStreamResponse { id, result: Some(result) })
             }
-            .instrument(info_span!(parent: &parent, "infer"))
+            .instrument(info_span!(parent: &parent, "infer", nanogrid.criticality = Empty))
         };
         Ok(Response::new(messages.map(answer).buffer_unordered(STREAM_WIDTH).boxed()))
     }
@@ -76,8 +77,10 @@ impl grid_server::Grid for GridService {
         let (metadata, extensions, message) = request.into_parts();
         let envelope = Envelope::read(&metadata, &extensions)?;
         let message = message.request.ok_or_else(|| Error::invalid("request", "must be given"))?;
+        let n_bytes = message.encoded_len();
         let mut stages = Stages::new(&self.router);
         let request = wire::request(message, envelope, &self.router.limits, stages.started)?;
+        let _admitted = self.router.admit(request.criticality, n_bytes).map_err(Error::from)?;
         let plan = self.router.decide(&request, &mut stages)?;
         let mut response =
             Response::new(wire::route_reply(plan.decision.clone(), &plan.calls, stages.times()));
@@ -120,11 +123,14 @@ impl Router {
         message: v1::InferRequest,
         envelope: Envelope,
     ) -> Result<(v1::InferResponse, &'static str), Error> {
-        let _in_flight = self.in_flight();
+        let n_bytes = message.encoded_len();
         let mut stages = Stages::new(self);
         let request = wire::request(message, envelope, &self.limits, stages.started)?;
+        let _admitted = self.admit(request.criticality, n_bytes)?;
         let Plan { decision, calls } = self.decide(&request, &mut stages)?;
-        let outcomes = self.dispatch.run(&request, &calls).await;
+        // Each call has a limit of its own before that; this one holds whatever became of them.
+        let dispatched = timeout_at(request.deadline, self.dispatch.run(&request, &calls)).await;
+        let outcomes = dispatched.map_err(|_elapsed| Error::TooLate)?;
         stages.passed(RouterStage::Dispatch);
         let answer = merge::answer(request.merge, outcomes);
         stages.passed(RouterStage::Merge);
@@ -142,15 +148,15 @@ impl Router {
     pub(super) fn decide(&self, request: &request::Request, stages: &mut Stages) -> Result<Plan, Error> {
         let span = info_span!(
             "route",
-            nanogrid.route.decision = tracing::field::Empty,
-            nanogrid.route.confidence = tracing::field::Empty,
-            nanogrid.route.set_size = tracing::field::Empty,
+            nanogrid.route.decision = Empty,
+            nanogrid.route.confidence = Empty,
+            nanogrid.route.set_size = Empty,
         );
         let _in_span = span.enter();
         let scores = self.classifier.score(request);
         stages.passed(RouterStage::Classify);
-        let time_left = request.deadline.saturating_duration_since(Instant::now());
-        let plan = crate::plan::make(request, &scores, &self.catalog.now(), self.max_experts, time_left)?;
+        let grid = self.catalog.now();
+        let plan = crate::plan::make(request, &scores, &grid, self.max_experts, Instant::now())?;
         stages.passed(RouterStage::Plan);
         let decision = &plan.decision;
         self.metrics.decided(decision.verdict, decision.decided_by);

@@ -1,21 +1,34 @@
 //! Where clients come in: two services on one port, and what they share. Each calls the stages in order and does
 //! nothing else.
 
+mod door;
 pub mod grid;
 pub mod oip;
 mod wire;
 
+pub(crate) use door::Door;
 pub(crate) use wire::Limits;
 
+use nanogrid_resilience::Criticality;
+use nanogrid_telemetry::names::attribute;
 use tonic::{
     Status,
     metadata::{AsciiMetadataValue, MetadataMap},
 };
+use tracing::Span;
 
-use crate::error::Error;
+use crate::{Router, admission::{Admitted, Shed}, error::Error};
 
 /// Messages of one stream that are worked on at the same time; more wait in the client's flow control.
 const STREAM_WIDTH: usize = 64;
+
+impl Router {
+    /// Takes on a request, a message of `n_bytes`, or refuses it.
+    fn admit(&self, criticality: Criticality, n_bytes: usize) -> Result<Admitted<'_>, Shed> {
+        Span::current().record(attribute::CRITICALITY, criticality.as_str());
+        self.admission.admit(criticality, n_bytes)
+    }
+}
 
 /// Names and numbers of our own are always ASCII.
 fn tell(metadata: &mut MetadataMap, key: &'static str, value: &str) {

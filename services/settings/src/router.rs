@@ -40,6 +40,8 @@ pub struct RouterSettings {
     pub max_experts: usize,
     /// `admission.max-in-flight`: requests answered at the same time; further ones are refused.
     pub max_in_flight: usize,
+    /// `admission.max-bytes`: of all requests being read and answered; at least one of the largest always fits.
+    pub max_bytes_in_flight: usize,
     /// `faults.allowed`: may operators make calls fail on purpose?
     pub faults_allowed: bool,
 }
@@ -110,6 +112,8 @@ struct RawRequest {
 struct RawAdmission {
     #[serde(deserialize_with = "setting::at_least_one")]
     max_in_flight: NonZeroUsize,
+    #[serde(deserialize_with = "setting::at_least_one")]
+    max_bytes: NonZeroUsize,
 }
 
 #[derive(Default, Deserialize)]
@@ -121,7 +125,8 @@ struct RawFaults {
 impl Default for RawAdmission {
     fn default() -> Self {
         // Ten milliseconds each at a hundred thousand requests a second: more only wait for each other.
-        Self { max_in_flight: setting::limit(1024) }
+        // Sixteen of the largest images; a thousand texts are a hundredth of it.
+        Self { max_in_flight: setting::limit(1024), max_bytes: setting::limit(256 << 20) }
     }
 }
 
@@ -179,6 +184,7 @@ impl From<Raw> for RouterSettings {
             max_deadline: request.max_deadline,
             max_experts: request.max_experts.get(),
             max_in_flight: admission.max_in_flight.get(),
+            max_bytes_in_flight: admission.max_bytes.get(),
             faults_allowed: faults.allowed,
         }
     }

@@ -1,28 +1,30 @@
 //! One inference: choose the expert, pass the request on, pass the answer back.
 
+use bytes::Bytes;
 use nanogrid_proto::{
     inference::{
         InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
-        infer_parameter::ParameterChoice,
+        infer_parameter::ParameterChoice, model_infer_request::InferInputTensor,
     },
-    tensor::{self, Data},
+    tensor::{self, Data, Side, TensorError},
 };
 use nanogrid_serving::status::metadata;
 use nanogrid_telemetry::metrics::{RouterStage, Verdict};
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Response, Status};
 
 use super::AUTO;
 use crate::{
     Router,
-    dispatch::Attempted,
+    dispatch::{Attempted, Stand},
     error::Error,
     ingress::{
         grid::Stages,
         tell,
         wire::{self, Envelope},
     },
-    plan::{self, Call},
+    plan::{self, Call, Time},
     request::{Split, VersionChoice},
 };
 
@@ -33,7 +35,7 @@ impl Router {
         message: ModelInferRequest,
         envelope: Envelope,
     ) -> Result<Response<ModelInferResponse>, Error> {
-        let _in_flight = self.in_flight();
+        let _admitted = self.admit(envelope.criticality(), message.encoded_len())?;
         let mut stages = Stages::new(self);
         let (call, headers, verdict) = if message.model_name == AUTO {
             self.auto(&message, envelope, &mut stages)?
@@ -42,19 +44,25 @@ impl Router {
             let deadline = envelope.deadline(&self.limits, stages.started)?;
             let (split, headers) = envelope.into_parts();
             let split = Split { version: version.or(split.version), ..split };
-            let time_left = deadline.saturating_duration_since(Instant::now());
-            let call = plan::call(&split, self.catalog.now().expert(&message.model_name)?, time_left)?;
+            let time = Time { now: Instant::now(), deadline };
+            let call = plan::call(&split, &message.model_name, &self.catalog.now(), time)?;
             (call, headers, None)
         };
-        let Attempted { result, .. } = self.dispatch.forward(&call, message, &headers).await;
+        let Attempted { result, trail } = self.dispatch.forward(&call, &message, &headers).await;
         stages.passed(RouterStage::Dispatch);
         let expert = &call.expert.name;
         let answer =
             result.map_err(|source| Error::Call { expert: expert.clone(), source: Box::new(source) })?;
         let mut response = Response::new(answer.into_inner());
         let told = response.metadata_mut();
-        tell(told, metadata::EXPERT, expert.as_str());
-        tell(told, metadata::VERSION, &call.version().number.to_string());
+        // Who answered, which is not always who was asked.
+        match trail.fallback.map(|stood_in| stood_in.by) {
+            Some(Stand::Expert(other)) => tell(told, metadata::EXPERT, &other),
+            Some(Stand::Version(_) | Stand::Label(_)) | None => tell(told, metadata::EXPERT, expert.as_str()),
+        }
+        if let Some(version) = trail.version {
+            tell(told, metadata::VERSION, &version.to_string());
+        }
         if let Some(verdict) = verdict {
             tell(told, metadata::DECISION, verdict.as_str());
         }
@@ -85,27 +93,42 @@ impl Router {
 }
 
 /// The one row of the input `text`: a decision is about one text, and the message goes to one expert whole.
-fn one_text(message: &ModelInferRequest) -> Result<bytes::Bytes, Error> {
-    // The elements are slices of the message: what is copied here are names and shapes.
-    let inputs =
-        tensor::inputs(message.clone()).map_err(|error| Error::invalid("inputs", error.to_string()))?;
-    let text = inputs.into_iter().find(|input| input.name == "text");
-    let Some(Data::Bytes(rows)) = text.map(|text| text.data) else {
-        return Err(Error::invalid(
-            "inputs",
-            format!("must hold `text` of datatype BYTES for the model `{AUTO}`"),
-        ));
-    };
-    match <[_; 1]>::try_from(rows) {
-        Ok([text]) => Ok(text),
-        Err(rows) => {
-            let reason = format!(
-                "must hold one row for the model `{AUTO}`; for several, name the expert: {}",
-                rows.len()
-            );
-            Err(Error::invalid("text", reason))
-        }
+///
+/// An empty element takes four bytes in a message and eight times as much in memory. So nothing is decoded here but an
+/// input that says it is one row, and decoding stops behind it.
+fn one_text(message: &ModelInferRequest) -> Result<Bytes, Error> {
+    let ModelInferRequest { inputs, raw_input_contents: raw, .. } = message;
+    let no_text =
+        || Error::invalid("inputs", format!("must hold `text` of datatype BYTES for the model `{AUTO}`"));
+    let is_text = |input: &InferInputTensor| input.name == "text" && input.datatype == "BYTES";
+    let idx = inputs.iter().position(is_text).ok_or_else(no_text)?;
+    let n_rows = n_rows(&inputs[idx]);
+    if n_rows != 1 {
+        let reason = format!("must hold one row for the model `{AUTO}`; for several, name the expert: {n_rows}");
+        return Err(Error::invalid("text", reason));
     }
+    let wrong = |error: TensorError| Error::invalid("inputs", error.to_string());
+    if !raw.is_empty() && raw.len() != inputs.len() {
+        let (entries, tensors) = (raw.len(), inputs.len());
+        return Err(wrong(TensorError::RawEntries { side: Side::Input, entries, tensors }));
+    }
+    let only = ModelInferRequest {
+        model_name: message.model_name.clone(),
+        inputs: vec![inputs[idx].clone()],
+        raw_input_contents: raw.get(idx).cloned().into_iter().collect(),
+        ..Default::default()
+    };
+    match tensor::inputs(only).map_err(wrong)?.pop().map(|text| text.data) {
+        Some(Data::Bytes(rows)) => rows.into_iter().next().ok_or_else(no_text),
+        _ => Err(no_text()),
+    }
+}
+
+/// What the shape says, or what is there already where that is more.
+fn n_rows(input: &InferInputTensor) -> i64 {
+    let claimed = input.shape.iter().copied().fold(1, i64::saturating_mul);
+    let typed = input.contents.as_ref().map_or(0, |contents| contents.bytes_contents.len());
+    claimed.max(i64::try_from(typed).unwrap_or(i64::MAX))
 }
 
 /// One answer on a stream, and the last one to its request.

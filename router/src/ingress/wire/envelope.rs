@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use nanogrid_proto::v1::Criticality;
+use nanogrid_resilience::Criticality;
 use nanogrid_serving::{Deadline, status::metadata};
 use tokio::time::Instant;
 use tonic::{Extensions, metadata::MetadataMap};
@@ -23,6 +23,8 @@ pub(in crate::ingress) struct Envelope {
     sticky: Option<String>,
     /// `x-nanogrid-version`
     version: Option<VersionChoice>,
+    /// `x-nanogrid-criticality`
+    criticality: Criticality,
     /// Every `x-nanogrid-*` but the version, which is decided here.
     forwarded: HeaderMap,
 }
@@ -37,7 +39,7 @@ impl Envelope {
     pub(in crate::ingress) fn read(headers: &MetadataMap, extensions: &Extensions) -> Result<Self, Error> {
         let headers = headers.as_ref();
         let ours = headers.iter().filter(|(name, _)| name.as_str().starts_with(PREFIX) && **name != VERSION);
-        let forwarded: HeaderMap = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut forwarded: HeaderMap = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
         for (name, value) in &forwarded {
             if !name.as_str().ends_with("-bin") && value.to_str().is_err() {
                 return Err(Error::invalid(name.as_str(), "must be visible ASCII"));
@@ -46,14 +48,15 @@ impl Envelope {
         let version = one(headers, &VERSION)?.map(|version| {
             version.parse().map_err(|reason: String| Error::invalid(VERSION.as_str(), reason))
         });
-        if let Some(word) = one(&forwarded, &CRITICALITY)? {
-            criticality_of(word)?;
-        }
+        let criticality = one(&forwarded, &CRITICALITY)?.map(criticality).transpose()?.unwrap_or_default();
         let sticky = one(&forwarded, &STICKY)?.map(|key| sticky(STICKY.as_str(), key)).transpose()?;
+        // Said also where the client does not: the experts shed by it.
+        forwarded.insert(CRITICALITY, HeaderValue::from_static(criticality.as_str()));
         Ok(Self {
             deadline: Deadline::from_extensions(extensions).map(|deadline| deadline.0),
             sticky,
             version: version.transpose()?,
+            criticality,
             forwarded,
         })
     }
@@ -80,7 +83,11 @@ impl Envelope {
     }
 
     /// With what the message itself says: it wins.
-    pub(super) fn with_fields(mut self, sticky_key: &str, criticality: Criticality) -> Result<Self, Error> {
+    pub(super) fn with_fields(
+        mut self,
+        sticky_key: &str,
+        criticality: Option<Criticality>,
+    ) -> Result<Self, Error> {
         if !sticky_key.is_empty() {
             self.sticky = Some(sticky("sticky_key", sticky_key)?);
             // A key may hold what no header may; the experts then do without.
@@ -89,10 +96,16 @@ impl Envelope {
                 Err(_) => self.forwarded.remove(STICKY),
             };
         }
-        if let Some(word) = word_of(criticality) {
-            self.forwarded.insert(CRITICALITY, HeaderValue::from_static(word));
+        if let Some(criticality) = criticality {
+            self.criticality = criticality;
+            self.forwarded.insert(CRITICALITY, HeaderValue::from_static(criticality.as_str()));
         }
         Ok(self)
+    }
+
+    /// Who is shed first.
+    pub(in crate::ingress) fn criticality(&self) -> Criticality {
+        self.criticality
     }
 
     /// Which versions the request sees, and what goes on to the experts.
@@ -122,25 +135,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>,
     }
 }
 
-fn criticality_of(word: &str) -> Result<Criticality, Error> {
-    let all = [
-        Criticality::Sheddable,
-        Criticality::SheddablePlus,
-        Criticality::Critical,
-        Criticality::CriticalPlus,
-    ];
-    all.into_iter().find(|criticality| word_of(*criticality) == Some(word)).ok_or_else(|| {
-        let words = all.into_iter().filter_map(word_of).map(|word| format!("`{word}`")).collect::<Vec<_>>();
-        Error::invalid(CRITICALITY.as_str(), format!("must be one of {}: `{word}`", words.join(", ")))
-    })
-}
-
-fn word_of(criticality: Criticality) -> Option<&'static str> {
-    match criticality {
-        Criticality::Unspecified => None,
-        Criticality::Sheddable => Some("sheddable"),
-        Criticality::SheddablePlus => Some("sheddable-plus"),
-        Criticality::Critical => Some("critical"),
-        Criticality::CriticalPlus => Some("critical-plus"),
-    }
+fn criticality(word: &str) -> Result<Criticality, Error> {
+    word.parse().map_err(|unknown| Error::invalid(CRITICALITY.as_str(), format!("{unknown}: `{word}`")))
 }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, num::NonZeroUsize, time::Duration};
 
 use bytes::Bytes;
 use nanogrid_proto::v1;
+use nanogrid_resilience::Criticality;
 use nanogrid_settings::RouterSettings;
 use nanogrid_telemetry::metrics::FeedbackKind;
 use tokio::time::Instant;
@@ -41,7 +42,7 @@ pub(in crate::ingress) fn request(
     limits: &Limits,
     now: Instant,
 ) -> Result<Request, Error> {
-    let criticality = known("criticality", message.criticality)?;
+    let criticality = criticality(known("criticality", message.criticality)?);
     let options = message.options.unwrap_or_default();
     let merge = match known("options.merge", options.merge)? {
         v1::MergePolicy::Unspecified | v1::MergePolicy::All => MergePolicy::All,
@@ -64,7 +65,9 @@ pub(in crate::ingress) fn request(
     }
     let option = options.deadline.map(positive).transpose()?;
     let deadline = envelope.deadline_within(option, limits, now)?;
-    let (split, forwarded) = envelope.with_fields(&message.sticky_key, criticality)?.into_parts();
+    let envelope = envelope.with_fields(&message.sticky_key, criticality)?;
+    let criticality = envelope.criticality();
+    let (split, forwarded) = envelope.into_parts();
     Ok(Request {
         id: message.id,
         payload,
@@ -75,6 +78,7 @@ pub(in crate::ingress) fn request(
         top_k: NonZeroUsize::new(options.top_k as usize),
         merge,
         split,
+        criticality,
         deadline,
         forwarded,
     })
@@ -118,6 +122,17 @@ pub(in crate::ingress) fn version(field: &str, text: &str) -> Result<Option<u32>
         _ if text.is_empty() => Ok(None),
         Ok(number) if number > 0 && !text.starts_with(['+', '0']) => Ok(Some(number)),
         _ => Err(Error::invalid(field, format!("must be a positive integer, or empty: `{text}`"))),
+    }
+}
+
+/// `None` = the metadata decide.
+fn criticality(field: v1::Criticality) -> Option<Criticality> {
+    match field {
+        v1::Criticality::Unspecified => None,
+        v1::Criticality::Sheddable => Some(Criticality::Sheddable),
+        v1::Criticality::SheddablePlus => Some(Criticality::SheddablePlus),
+        v1::Criticality::Critical => Some(Criticality::Critical),
+        v1::Criticality::CriticalPlus => Some(Criticality::CriticalPlus),
     }
 }
 

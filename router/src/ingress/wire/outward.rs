@@ -7,7 +7,7 @@ use nanogrid_telemetry::metrics::{CallStatus, DecidedBy, EndpointState, Verdict}
 
 use crate::{
     catalog,
-    dispatch::{Outcome, Reply, StageTimes, Typed},
+    dispatch::{Outcome, Reply, StageTimes, Stand, StoodIn, Trail, Typed},
     endpoint::Endpoint,
     error::CallError,
     merge::{Answer, Missing},
@@ -93,14 +93,15 @@ fn candidate(candidate: Candidate) -> v1::Candidate {
 
 fn outcome(outcome: Outcome) -> v1::Outcome {
     let status = call_status(outcome.status()).into();
-    let Outcome { call, result, endpoint, attempts, total } = outcome;
+    let Outcome { call, result, trail } = outcome;
+    let Trail { version, endpoint, attempts, is_hedged, is_cached, fallback, total } = trail;
     let (answer, confidence, stages, error) = match result {
         Ok(Reply { answer, confidence, times }) => (answer.map(typed), confidence, times, None),
         Err(error) => (None, 0.0, StageTimes::default(), Some(error_message(&error))),
     };
     v1::Outcome {
         expert: call.expert.name.to_string(),
-        version: if attempts > 0 { call.version().number.to_string() } else { String::new() },
+        version: version.map_or_else(String::new, |version| version.to_string()),
         task: call.expert.task.to_string(),
         status,
         confidence,
@@ -115,10 +116,22 @@ fn outcome(outcome: Outcome) -> v1::Outcome {
         error,
         endpoint: endpoint.as_deref().unwrap_or_default().to_owned(),
         attempts,
+        fallback: fallback.map(stood_in),
+        cached: is_cached,
+        hedged: is_hedged,
         fallback: None,
         cached: false,
         hedged: false,
     }
+}
+
+fn stood_in(StoodIn { by, why }: StoodIn) -> v1::Fallback {
+    let by = match by {
+        Stand::Version(number) => v1::fallback::By::Version(number.to_string()),
+        Stand::Expert(name) => v1::fallback::By::Expert(name),
+        Stand::Label(label) => v1::fallback::By::Label(label),
+    };
+    v1::Fallback { by: Some(by), why }
 }
 
 fn error_message(error: &CallError) -> v1::Error {
@@ -189,8 +202,8 @@ fn version(version: &catalog::Version) -> v1::Version {
 }
 
 fn endpoint(endpoint: &Endpoint) -> v1::Endpoint {
-    let (state, facts) = (endpoint.state(), endpoint.facts());
-    let kind = match state.kind() {
+    let (state, facts) = (endpoint.kind(), endpoint.facts());
+    let kind = match state {
         EndpointState::Connecting => v1::EndpointState::Connecting,
         EndpointState::Ready => v1::EndpointState::Ready,
         EndpointState::NotServing => v1::EndpointState::NotServing,
@@ -202,10 +215,10 @@ fn endpoint(endpoint: &Endpoint) -> v1::Endpoint {
         address: endpoint.identity.address.to_string(),
         version: endpoint.identity.version.to_string(),
         state: kind.into(),
-        ready: endpoint.is_ready(),
+        ready: state == EndpointState::Ready,
         pid: if endpoint.is_local() { facts.pid } else { 0 },
         memory: facts.memory,
-        reason: state.reason().to_owned(),
+        reason: endpoint.reason(),
     }
 }
 

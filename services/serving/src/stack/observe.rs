@@ -76,6 +76,7 @@ fn span(method: &str, peer: Option<&Peer>, headers: &HeaderMap) -> Span {
         // For the handler to record, once it knows.
         nanogrid.expert = Empty,
         nanogrid.model.version = Empty,
+        nanogrid.criticality = Empty,
     );
     if let Some(address) = peer.and_then(Peer::address) {
         span.record(attribute::NETWORK_PEER_ADDRESS, display(address.ip()));
