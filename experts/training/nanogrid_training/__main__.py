@@ -1,9 +1,11 @@
 """From data to a package: `python -m nanogrid_training STEP EXPERT --data DIR`.
 
-    train      trains the model, or goes on where it was stopped
+    train      trains the model, or goes on where it was stopped; of an expert with a teacher, the teacher
+    distil     trains the small model on what the teacher says, or goes on with that
     export     writes the fp32 graph
     quantise   writes the int8 graph, the tokenizer and the labels
     evaluate   calibrates, measures on dev, records golden cases, writes version.toml, publishes the folder
+    curve      trains and measures the other sizes of the expert, and draws them beside the shipped one
     card       writes the README.md
     all        all of these
 """
@@ -15,27 +17,30 @@ from pathlib import Path
 
 from . import recipe, settings, steps
 
+STEPS = {
+    "train": steps.train,
+    "distil": steps.distilled,
+    "export": lambda plan, _: steps.export(plan),
+    "quantise": lambda plan, _: steps.quantise(plan),
+    "evaluate": lambda plan, _: steps.evaluate(plan),
+    "curve": steps.curve,
+    "card": lambda plan, _: steps.write_card(plan),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nanogrid_training", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["train", "export", "quantise", "evaluate", "card", "all"])
-    parser.add_argument("expert", choices=settings.NAMES)
+    parser.add_argument("step", choices=[*STEPS, "all"])
+    parser.add_argument("expert", choices=settings.names())
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=settings.TRAINING_ROOT / "runs", help="checkpoints go here")
     parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
     args = parser.parse_args()
 
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
-    actions = {
-        "train": lambda: steps.train(plan, args.threads),
-        "export": lambda: steps.export(plan),
-        "quantise": lambda: steps.quantise(plan),
-        "evaluate": lambda: steps.evaluate(plan),
-        "card": lambda: steps.write_card(plan),
-    }
-    for action in actions.values() if args.step == "all" else [actions[args.step]]:
-        action()
+    for step in STEPS if args.step == "all" else [args.step]:
+        STEPS[step](plan, args.threads)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from . import picture
+from .measure import COST_TOKENS
 from .package import MANIFEST
 from .settings import Settings
 
@@ -23,6 +25,40 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def _cross_fitted(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    shown = ", ".join(f"{row['metric']} {percent(row['value'])}" for row in rows)
+    return [f"With the offsets of each half of dev fitted on the other half: {shown}. Expect that on new texts."]
+
+
+def _robustness(manifest: dict[str, Any], worn: list[dict[str, Any]]) -> list[str]:
+    """What each kind of wear leaves of the first metric of each dev set."""
+    if not worn:
+        return []
+    clean = {(row["data"], row["metric"]): row["value"] for row in manifest["accuracy"]}
+    rows = []
+    for entry in worn:
+        lost = 100 * (clean[entry["data"], entry["metric"]] - entry["value"])
+        rows.append([entry["data"], entry["kind"], entry["metric"], percent(entry["value"]), f"{lost:.1f}"])
+    return ["## Under wear", table(["dev set", "what was done to it", "metric", "value", "points lost"], rows, 3),
+            "A noisy character is swapped with the next one, left out, doubled, replaced by the key beside it, or by any "
+            "letter. Random kinds are drawn three times."]
+
+
+def _curve(settings: Settings) -> list[str]:
+    path = settings.run / "curve.json"
+    if not path.exists():
+        return []
+    points = sorted(json.loads(path.read_text("utf-8")), key=lambda point: point["cpu_us"])
+    name = "**{}** (this version)"
+    return ["## Other sizes", f"![Accuracy, size and CPU time of the sizes tried]({picture.NAME})", table(
+        ["size", settings.metrics[0], "95 % interval", "MB", f"CPU microseconds at {COST_TOKENS[0]} tokens"], [
+            [name.format(point["name"]) if point["shipped"] else point["name"], percent(point["value"]),
+             f"{percent(point['low'])} to {percent(point['high'])}", f"{point['megabytes']:.1f}",
+             f"{point['cpu_us']:.0f}"] for point in points], 1)]
+
+
 def write(settings: Settings) -> Path:
     manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
     evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
@@ -31,7 +67,7 @@ def write(settings: Settings) -> Path:
     accuracy = table(["dev set", "metric", "value", "95 % interval", "rows", "before quantisation"], [
         [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}",
          row["n"], percent(before["value"])]
-        for row, before in zip(manifest["accuracy"], evaluation["float-accuracy"], strict=True)], 2)
+        for row, before in zip(manifest["accuracy"], evaluation["float-accuracy"])], 2)
     data = table(["set", "licence", "origin", "rows"], [
         [row["name"], row["licence"], row["source"], f"{row['rows']:,}"] for row in manifest["training-data"]], 3)
     cost = table(["tokens", "CPU microseconds"], [[row["tokens"], row["cpu-us"]] for row in manifest["cost"]], 0)
@@ -39,7 +75,8 @@ def write(settings: Settings) -> Path:
         [error["text"].replace("|", "\\|"), error["wanted"], error["answered"], f"{error['score']:.2f}"]
         for error in evaluation["errors"]], 3)
     tuned = ["the temperature"]
-    tuned += ["the out-of-scope threshold"] if "out-of-scope" in manifest else []
+    tuned += ["the out-of-scope threshold"] if "oos-share" in (settings.out_of_scope or {}) else []
+    tuned += ["one offset per label"] if settings.adjust else []
     rules = [f"Scores are the {manifest['activation']} of the logits over a temperature of {manifest['temperature']:g}."]
     if outside := manifest.get("out-of-scope"):
         rules.append(f"When the best score is below {outside['threshold']:g}, the answer is `{outside['label']}` first.")
@@ -62,7 +99,9 @@ def write(settings: Settings) -> Path:
         f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
         f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows. Training runs a fixed number of epochs "
         "and ships the last one, so no checkpoint was chosen by them.",
+        *_cross_fitted(evaluation.get("cross-fitted", [])),
         evaluation.get("extra", ""),
+        *_robustness(manifest, evaluation.get("worn", [])),
         "## Cost",
         cost,
         f"CPU time of one request in the session, without tokenising, on {MACHINE}.",
@@ -70,6 +109,7 @@ def write(settings: Settings) -> Path:
         "padding, or on the other requests of a batch." if "MiniLM" in manifest["architecture"] else
         "Only the embedding table is int8; it is looked up, not multiplied as integers. So the scores depend neither "
         "on VNNI nor on padding, nor on the other requests of a batch.",
+        *_curve(settings),
         "## Data",
         data,
         "## Limits",

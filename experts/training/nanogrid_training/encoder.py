@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .graph import Graph, text_inputs
-from .normaliser import as_json, straight_quotes, visible
+from .normaliser import as_json, latin_letters, straight_quotes, visible
 
 BASE = "all-MiniLM-L6-v2"
 HIDDEN = 384
 HEADS = 12
+HEAD_WIDTH = HIDDEN // HEADS
 INNER = 1536
 EPSILON = 1e-12
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -40,6 +41,14 @@ class EncoderShape:
     max_tokens: int
     n_labels: int
     dropout: float = 0.1
+    heads: int = HEADS
+    inner: int = INNER
+    rank: int = 0  # width of a stored word piece, 0 for the whole hidden width
+
+    def __str__(self) -> str:
+        narrowed = [f"{self.heads} heads"] * (self.heads < HEADS) + [f"inner {self.inner}"] * (self.inner < INNER)
+        narrowed += [f"rank {self.rank}"] * (self.rank > 0)
+        return ", ".join([f"{self.layers} layers", *narrowed, f"{self.pieces} pieces"])
 
 
 def _base_file(name: str) -> bytes:
@@ -57,7 +66,7 @@ def _tokenizer_with(pieces: list[str]) -> Tokenizer:
     spec["added_tokens"], spec["truncation"], spec["padding"] = [], None, None
     spec["model"]["vocab"] = ids
     spec["normalizer"] = {"type": "Sequence", "normalizers": [
-        *as_json([*visible(), *straight_quotes()]), spec["normalizer"]]}
+        *as_json([*visible(), *straight_quotes(), *latin_letters()]), spec["normalizer"]]}
     for token, entry in spec["post_processor"]["special_tokens"].items():
         entry["ids"] = [ids[token]]
     return Tokenizer.from_str(json.dumps(spec))
@@ -83,24 +92,25 @@ def pruned_tokenizer(texts: Iterable[str], n_pieces: int) -> Tokenizer:
 
 
 class Layer(nn.Module):
-    """One post-norm transformer layer."""
+    """One post-norm transformer layer. It can be narrower inside than the base model's; its ends are as wide."""
 
-    def __init__(self) -> None:
+    def __init__(self, heads: int = HEADS, inner: int = INNER) -> None:
         super().__init__()
-        self.qkv = nn.Linear(HIDDEN, 3 * HIDDEN)
-        self.out = nn.Linear(HIDDEN, HIDDEN)
+        self.heads = heads
+        self.qkv = nn.Linear(HIDDEN, 3 * heads * HEAD_WIDTH)
+        self.out = nn.Linear(heads * HEAD_WIDTH, HIDDEN)
         self.norm_attention = nn.LayerNorm(HIDDEN, eps=EPSILON)
-        self.up = nn.Linear(HIDDEN, INNER)
-        self.down = nn.Linear(INNER, HIDDEN)
+        self.up = nn.Linear(HIDDEN, inner)
+        self.down = nn.Linear(inner, HIDDEN)
         self.norm_inner = nn.LayerNorm(HIDDEN, eps=EPSILON)
 
     def forward(self, hidden: Tensor, hide: Tensor) -> Tensor:
         batch, tokens, _ = hidden.shape
         query, key, value = (
-            part.view(batch, tokens, HEADS, -1).transpose(1, 2) for part in self.qkv(hidden).chunk(3, dim=-1))
+            part.view(batch, tokens, self.heads, -1).transpose(1, 2) for part in self.qkv(hidden).chunk(3, dim=-1))
         # Spelt out: on a CPU and at a dozen tokens, torch's fused attention takes longer than these three lines.
-        attention = (query @ key.transpose(2, 3) / math.sqrt(HIDDEN // HEADS) + hide).softmax(dim=-1)
-        mixed = (attention @ value).transpose(1, 2).reshape(batch, tokens, HIDDEN)
+        attention = (query @ key.transpose(2, 3) / math.sqrt(HEAD_WIDTH) + hide).softmax(dim=-1)
+        mixed = (attention @ value).transpose(1, 2).reshape(batch, tokens, self.heads * HEAD_WIDTH)
         hidden = self.norm_attention(hidden + self.out(mixed))
         return self.norm_inner(hidden + self.down(functional.gelu(self.up(hidden))))
 
@@ -109,10 +119,11 @@ class Encoder(nn.Module):
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         self.shape = shape
-        self.words = nn.Embedding(shape.pieces, HIDDEN)
+        self.words = nn.Embedding(shape.pieces, shape.rank or HIDDEN)
+        self.widen = nn.Linear(shape.rank, HIDDEN, bias=False) if shape.rank else None
         self.positions = nn.Embedding(shape.max_tokens, HIDDEN)
         self.norm = nn.LayerNorm(HIDDEN, eps=EPSILON)
-        self.layers = nn.ModuleList(Layer() for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(shape.heads, shape.inner) for _ in range(shape.layers))
         self.head = nn.Linear(HIDDEN, shape.n_labels)
         # Not inside of the layers: there it costs a sixth of the training time on a CPU.
         self.dropout = nn.Dropout(shape.dropout)
@@ -144,8 +155,8 @@ class Encoder(nn.Module):
         self.load_state_dict(state)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        hidden = self.words(ids) + self.positions.weight[: ids.shape[1]]
-        hidden = self.dropout(self.norm(hidden))
+        words = self.words(ids) if self.widen is None else self.widen(self.words(ids))
+        hidden = self.dropout(self.norm(words + self.positions.weight[: ids.shape[1]]))
         hide = ((mask - 1) * 1e9)[:, None, None, :].to(hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, hide)
@@ -156,7 +167,8 @@ class Encoder(nn.Module):
     def parameter_groups(self, rate: float, head_rate: float) -> list[dict[str, object]]:
         """The new head learns faster than the pre-trained layers, which would forget at its pace."""
         head = list(self.head.parameters())
-        body = [parameter for name, parameter in self.named_parameters() if not name.startswith("head.")]
+        body = [parameter for name, parameter in self.named_parameters()
+                if parameter.requires_grad and not name.startswith("head.")]
         return [{"params": body, "lr": rate, "weight_decay": 0.01},
                 {"params": head, "lr": head_rate, "weight_decay": 0.01}]
 
@@ -178,6 +190,10 @@ class Encoder(nn.Module):
             return graph.linear(value, array(module.weight), array(module.bias), int8)
 
         words = graph.table(array(self.words.weight), lambda table: graph.op("Gather", table, ids), int8)
+        if self.widen is not None:
+            rows = graph.op("Reshape", words, graph.ints(-1, self.shape.rank))
+            rows = graph.linear(rows, array(self.widen.weight), np.zeros(HIDDEN, np.float32), int8)
+            words = graph.op("Reshape", rows, graph.op("Concat", sizes, graph.ints(HIDDEN), axis=0))
         positions = graph.table(array(self.positions.weight), lambda table: graph.op(
             "Slice", table, graph.ints(0), tokens, graph.ints(0)), int8)
         hidden = graph.op("Add", words, positions)
@@ -186,17 +202,18 @@ class Encoder(nn.Module):
         real = graph.op("Cast", mask, to=TensorProto.FLOAT)
         hide = graph.op("Mul", graph.op("Sub", graph.number(1.0), real), graph.number(-1e9))
         hide = graph.op("Unsqueeze", hide, graph.ints(1, 2))
-        by_head = graph.op("Concat", sizes, graph.ints(HEADS, HIDDEN // HEADS), axis=0)
+        by_head = graph.op("Concat", sizes, graph.ints(self.shape.heads, HEAD_WIDTH), axis=0)
         by_row = graph.op("Concat", sizes, graph.ints(HIDDEN), axis=0)
+        width = self.shape.heads * HEAD_WIDTH
         for layer in self.layers:
             parts = graph.ops("Split", linear(hidden, layer.qkv), n_outputs=3, axis=1, num_outputs=3)
             query, key, value = (graph.op("Reshape", part, by_head) for part in parts)
             query = graph.op("Mul", graph.op("Transpose", query, perm=[0, 2, 1, 3]),
-                             graph.number(1.0 / math.sqrt(HIDDEN // HEADS)))
+                             graph.number(1.0 / math.sqrt(HEAD_WIDTH)))
             scores = graph.op("MatMul", query, graph.op("Transpose", key, perm=[0, 2, 3, 1]))
             attention = graph.op("Softmax", graph.op("Add", scores, hide), axis=-1)
             mixed = graph.op("MatMul", attention, graph.op("Transpose", value, perm=[0, 2, 1, 3]))
-            mixed = graph.op("Reshape", graph.op("Transpose", mixed, perm=[0, 2, 1, 3]), flat)
+            mixed = graph.op("Reshape", graph.op("Transpose", mixed, perm=[0, 2, 1, 3]), graph.ints(-1, width))
             hidden = norm(graph.op("Add", hidden, linear(mixed, layer.out)), layer.norm_attention)
             inner = graph.op("Gelu", linear(hidden, layer.up))
             hidden = norm(graph.op("Add", hidden, linear(inner, layer.down)), layer.norm_inner)

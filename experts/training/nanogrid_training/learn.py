@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from .recipe import Model, Recipe
 from .rows import Example
+from .settings import Learning
 
 ENCODE_CHUNK = 20_000
 POOL_BATCHES = 64
@@ -76,50 +77,78 @@ def batches(encoded: Encoded, batch_tokens: int, rng: np.random.Generator) -> li
     return [cut[i] for i in rng.permutation(len(cut))]
 
 
-def targets(examples: list[Example], n_labels: int, softmax: bool, smoothing: float) -> Tensor:
-    """Soft targets. A softmax model should spread its score over all labels when a text is out of scope."""
-    wanted = torch.zeros(len(examples), n_labels)
-    for i, example in enumerate(examples):
-        wanted[i, list(example.labels)] = 1.0
-        if softmax and not example.labels:
-            wanted[i] = 1.0 / n_labels
-    return wanted * (1 - smoothing) + smoothing * (1.0 / n_labels if softmax else 0.5)
+class Labels:
+    """How far logits are from the labels."""
+
+    def __init__(self, examples: list[Example], n_labels: int, softmax: bool, learning: Learning) -> None:
+        self.n_labels, self.softmax, self.smoothing = n_labels, softmax, learning.label_smoothing
+        counts = torch.ones(n_labels)
+        for example in examples:
+            counts[list(example.labels or ())] += 1
+        # Weights that average to one over the rows, so that balancing does not change the learning rate.
+        weights = (counts.sum() / counts) ** learning.balance
+        self.weights = weights * counts.sum() / (weights * counts).sum()
+
+    def targets(self, examples: list[Example]) -> Tensor:
+        """Soft targets. A softmax model should spread its score over all labels when a text is out of scope."""
+        wanted = torch.zeros(len(examples), self.n_labels)
+        for i, example in enumerate(examples):
+            wanted[i, list(example.labels or ())] = 1.0
+            if self.softmax and not example.labels:
+                wanted[i] = 1.0 / self.n_labels
+        return wanted * (1 - self.smoothing) + self.smoothing * (1.0 / self.n_labels if self.softmax else 0.5)
+
+    def losses(self, logits: Tensor, examples: list[Example]) -> Tensor:
+        """One per example."""
+        wanted = self.targets(examples)
+        if self.softmax:
+            weights = torch.tensor([float(self.weights[example.labels[0]]) if example.labels else 1.0
+                                    for example in examples])
+            return functional.cross_entropy(logits, wanted, reduction="none") * weights
+        losses = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none",
+                                                             pos_weight=self.weights)
+        return losses.sum(dim=1)
+
+    def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
+        return self.losses(logits, examples).mean()
 
 
-def loss_of(logits: Tensor, wanted: Tensor, softmax: bool) -> Tensor:
-    if softmax:
-        return functional.cross_entropy(logits, wanted)
-    return functional.binary_cross_entropy_with_logits(logits, wanted) * wanted.shape[1]
+@dataclass(frozen=True)
+class Course:
+    """Who learns from what, and where it is kept."""
+
+    title: str
+    model: Model
+    tokenizer: Tokenizer
+    learning: Learning
+    epoch: Callable[[random.Random], list[Example]]
+    loss: Callable[[Tensor, list[Example]], Tensor]
+    checkpoint: Path
 
 
 def rate_at(progress: float, warm_up: float) -> float:
     return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
 
 
-def train(recipe: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
-    """Trains, or goes on with, the model of `recipe`; leaves `checkpoint.pt` in the run's folder."""
-    settings = recipe.settings
-    learning = settings.learning
+def train(recipe: Recipe, course: Course, n_threads: int) -> Model:
+    """Trains the model of `course`, or goes on with it; leaves its checkpoint."""
+    settings, learning, model = recipe.settings, course.learning, course.model
     torch.set_num_threads(n_threads)
-    torch.manual_seed(settings.seed)
-    model = recipe.model(tokenizer)
     optimiser = torch.optim.AdamW(model.parameter_groups(learning.rate, learning.head_rate), fused=True)
     peak = [group["lr"] for group in optimiser.param_groups]
-    checkpoint = settings.run / "checkpoint.pt"
     first = 0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint)
+    if course.checkpoint.exists():
+        saved = torch.load(course.checkpoint)
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         first = saved["epochs"]
-    softmax = settings.activation == "softmax"
     for epoch in range(first, learning.epochs):
         torch.manual_seed(settings.seed * 1000 + epoch)
-        examples = recipe.epoch(random.Random(settings.seed * 1000 + epoch))
-        encoded = encode(tokenizer, [example.text for example in examples], settings.max_tokens)
+        examples = course.epoch(random.Random(settings.seed * 1000 + epoch))
+        encoded = encode(course.tokenizer, [example.text for example in examples], settings.max_tokens)
         plan = batches(encoded, learning.batch_tokens, np.random.default_rng(settings.seed * 1000 + epoch))
         model.train()
-        bar = tqdm(plan, desc=f"{settings.name}: epoch {epoch + 1} of {learning.epochs}", mininterval=2.0)
+        bar = tqdm(plan, desc=f"{course.title}: epoch {epoch + 1} of {learning.epochs}", mininterval=2.0)
         mean_loss = 0.0
         for i, chosen in enumerate(bar):
             factor = rate_at((epoch + (i + 0.5) / len(plan)) / learning.epochs, learning.warm_up)
@@ -128,16 +157,15 @@ def train(recipe: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
             ids, mask = pad(encoded, chosen)
             with torch.autocast("cpu", torch.bfloat16, enabled=learning.bfloat16):
                 logits = model(ids, mask)
-            wanted = targets([examples[j] for j in chosen], len(recipe.labels), softmax, learning.label_smoothing)
-            loss = loss_of(logits.float(), wanted, softmax)
+            loss = course.loss(logits.float(), [examples[j] for j in chosen])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             mean_loss += (loss.item() - mean_loss) / min(i + 1, 100)
             bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
-        save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, checkpoint)
-        report(recipe, model, tokenizer, epoch)
+        save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, course.checkpoint)
+        report(recipe, course, epoch)
     return model.eval()
 
 
@@ -164,13 +192,14 @@ def _portions(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield order[start: start + size]
 
 
-def report(recipe: Recipe, model: Model, tokenizer: Tokenizer, epoch: int) -> None:
+def report(recipe: Recipe, course: Course, epoch: int) -> None:
     """How far training is, on a few hundred dev rows: to watch, not to choose by."""
     shown = []
     for name, examples in recipe.dev().items():
         sample = [example for example in examples if example.labels][:: max(1, len(examples) // 400)]
-        best = logits_of(model, tokenizer, [example.text for example in sample], recipe.settings.max_tokens).argmax(1)
+        texts = [example.text for example in sample]
+        best = logits_of(course.model, course.tokenizer, texts, recipe.settings.max_tokens).argmax(1)
         hits = sum(int(label) in example.labels for label, example in zip(best, sample, strict=True))
         if sample:
             shown.append(f"{name} {hits / len(sample):.3f}")
-    print(f"{recipe.settings.name}: after epoch {epoch + 1}: {', '.join(shown)}", flush=True)
+    print(f"{course.title}: after epoch {epoch + 1}: {', '.join(shown)}", flush=True)

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from .package import Package, scores_of, wilson
+from . import metrics
+from .package import Package, scores_of
 from .rows import Example
 
-COST_TOKENS = (32, 128)
+COST_TOKENS = (32, 128)  # the curve of an expert shows the first
 COST_BLOCKS = 15
 COST_BLOCK_SECONDS = 0.15
 
 
 def temperature(logits: np.ndarray, examples: list[Example], activation: str) -> float:
     """The divisor of the logits that makes the scores most truthful on dev (least log-loss), by golden section."""
-    known = [i for i, example in enumerate(examples) if example.labels]
+    known = [i for i, example in enumerate(examples) if example.labels or activation == "sigmoid"]
     wanted = np.zeros((len(known), logits.shape[1]))
     for row, i in enumerate(known):
         wanted[row, list(examples[i].labels)] = 1
@@ -47,30 +48,26 @@ def out_of_scope_threshold(scores: np.ndarray, examples: list[Example], share: f
     return round(float(grid[int(np.argmax(gains))]), 4)
 
 
-def accuracies(name: str, scores: np.ndarray, examples: list[Example], labels: list[str],
-               manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def accuracies(name: str, scores: np.ndarray, examples: list[Example], labels: list[str], manifest: dict[str, Any],
+               wanted_metrics: list[str]) -> list[dict[str, Any]]:
     """The rows of the manifest's accuracy table for one dev set."""
-    def row(metric: str, hits: np.ndarray) -> dict[str, Any]:
-        low, high = wilson(int(hits.sum()), len(hits))
-        return {"data": name, "metric": metric, "value": round(float(hits.mean()), 4), "low": round(low, 4),
-                "high": round(high, 4), "n": len(hits)}
-
     best = scores.argmax(axis=1)
     right = np.array([int(label) in example.labels for label, example in zip(best, examples, strict=True)])
-    if manifest["activation"] == "sigmoid":
+    if classifier := manifest.get("classifier"):
         # What counts is who would be asked: a request for no expert is right when none of them reaches the threshold.
-        classifier = manifest["classifier"]
         experts = {i for i, label in enumerate(labels) if label != classifier["none-label"]}
         asked = [experts & set(np.flatnonzero(row >= classifier["threshold"])) for row in scores]
         exact = np.array([found == experts & set(example.labels) for found, example in zip(asked, examples, strict=True)])
-        return [row("exact-set", exact), row("top-1", right)]
+        return [metrics.share(name, "exact-set", exact), metrics.share(name, "top-1", right)]
     outside = manifest.get("out-of-scope")
-    if outside is None:
-        return [row("accuracy", right)]
+    if outside is None or manifest["activation"] == "sigmoid":
+        answers, truth = metrics.given(scores, manifest), metrics.wanted(examples, len(labels))
+        return [metrics.measured(name, metric, answers, truth, labels) for metric in wanted_metrics]
     inside = np.array([bool(example.labels) for example in examples])
     refused = scores.max(axis=1) < outside["threshold"]
-    return [row("in-scope-accuracy", (right & ~refused)[inside]), row("oos-recall", refused[~inside]),
-            row("in-scope-accuracy-without-threshold", right[inside])]
+    rows = [("in-scope-accuracy", (right & ~refused)[inside]), ("oos-recall", refused[~inside]),
+            ("in-scope-accuracy-without-threshold", right[inside])]
+    return [metrics.share(name, metric, hits) for metric, hits in rows if len(hits)]
 
 
 def cost(package: Package, max_tokens: int) -> list[dict[str, Any]]:

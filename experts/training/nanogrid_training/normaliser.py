@@ -18,6 +18,14 @@ INVISIBLE = r"[\x{00}-\x{08}\x{0e}-\x{1f}\x{7f}-\x{84}\x{86}-\x{9f}\p{Cf}\x{fe00
 # Keyboards of phones and word processors curl quotes; the training texts mostly have the straight ones.
 STRAIGHT_QUOTES = (("[\u2018\u2019\u02bc]", "'"), ("[\u201c\u201d]", '"'))
 
+# Letters of other scripts that look like Latin ones. Only English models fold them: to them, a Cyrillic letter inside
+# of a word is a trick or a slip of the keyboard, never a word of Russian.
+LOOK_ALIKES = {
+    "a": "аαɑАΑ", "b": "ЬВΒ", "c": "сС", "d": "ԁ", "e": "еεєЕΕ", "g": "ɡԍ", "h": "һНΗ", "i": "іιıІΙ", "j": "јЈ", "k": "кκКΚ",
+    "l": "ӏӀ", "m": "мМΜ", "n": "ոηΝ", "o": "оοσОΟ", "p": "рρРΡ", "q": "ԛ", "s": "ѕЅ", "t": "тτТΤ", "u": "υս", "v": "ѵν", "w": "ԝω",
+    "x": "хχХΧ", "y": "уүγУΥ", "z": "ᴢΖ",
+}
+
 
 def visible() -> list[normalizers.Normalizer]:
     """Compatibility forms (full-width letters, ligatures) folded and invisible characters dropped."""
@@ -26,6 +34,10 @@ def visible() -> list[normalizers.Normalizer]:
 
 def straight_quotes() -> list[normalizers.Normalizer]:
     return [normalizers.Replace(Regex(pattern), straight) for pattern, straight in STRAIGHT_QUOTES]
+
+
+def latin_letters() -> list[normalizers.Normalizer]:
+    return [normalizers.Replace(Regex(f"[{others}]"), letter) for letter, others in LOOK_ALIKES.items()]
 
 
 def as_json(steps: list[normalizers.Normalizer]) -> list[dict[str, Any]]:

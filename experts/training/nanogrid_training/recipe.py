@@ -42,6 +42,14 @@ class Recipe(ABC):
     @abstractmethod
     def tokenizer(self) -> Tokenizer: ...
 
+    def labelled(self) -> list[Example]:
+        """The training texts as they are, with their labels: what a teacher is taught on, and labels are weighed by."""
+        return [example for example in self.epoch(random.Random(self.settings.seed)) if example.labels is not None]
+
+    def unlabelled(self) -> list[str]:
+        """Texts that only a teacher labels."""
+        return []
+
     @abstractmethod
     def model(self, tokenizer: Tokenizer) -> Model:
         """A fresh model, with pre-trained weights if it starts from any."""
@@ -75,4 +83,10 @@ def module_at(path: Path) -> ModuleType:
 
 
 def load(settings: Settings, data: Path) -> Recipe:
-    return module_at(settings.home / "train.py").Training(settings, data)
+    """The expert's own `train.py`, or what `train.toml` alone describes."""
+    own = settings.home / "train.py"
+    if own.exists():
+        return module_at(own).Training(settings, data)
+    from .classification import Classification
+
+    return Classification(settings, data)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 TRAINING_ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = TRAINING_ROOT.parents[1]
-NAMES = ("language", "intent", "sentiment", "router")
+CATALOG = REPOSITORY / "experts" / "catalog"
+ROUTER = "router"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as it is cited in the manifest and the card."""
+    """A data set: how the manifest and the card cite it, and how rows of it are read (see `classification.py`)."""
 
     name: str
     licence: str
     source: str
+    text: str = "text"  # column of the texts
+    label: str | None = None  # column of the labels
+    rename: dict[str, str] = field(default_factory=dict)  # labels of the set that are called otherwise here
+    where: dict[str, str] = field(default_factory=dict)  # only rows that have these values
+    always: str | None = None  # the one label of all of its rows, for sets that have no such column
+    own: bool = False  # whether it lies in the expert's own folder
+    train: bool = True  # whether it is learnt from
+    dev: bool = True  # whether its dev part is measured on
+    rows: int | None = None  # only so many, picked at random
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,20 @@ class Learning:
     head_rate: float
     warm_up: float = 0.05
     label_smoothing: float = 0.0
+    balance: float = 0.0  # 0: every row counts alike; 1: every label does
     bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The whole base model, fine-tuned: what a small model is distilled from."""
+
+    pieces: int
+    learning: Learning
+    layers: int = 6
+    temperature: float = 2.0
+    share: float = 0.7  # of the loss that is learnt from the teacher; the rest from the labels
+    variations: int = 0  # varied texts per training text, which only the teacher labels
 
 
 @dataclass(frozen=True)
@@ -47,21 +70,44 @@ class Settings:
     sources: list[Source]
     home: Path
     runs: Path
+    size: str = ""  # which of the alternatives; empty for the one that is shipped
+    teacher: Teacher | None = None
+    alternatives: list[dict[str, Any]] = field(default_factory=list)  # other sizes, for the curve in the card
+    metrics: list[str] = field(default_factory=lambda: ["accuracy"])
+    golden: list[str] = field(default_factory=list)
+    adjust: dict[str, Any] | None = None
     out_of_scope: dict[str, Any] | None = None
     classifier: dict[str, Any] | None = None
 
     @property
     def run(self) -> Path:
-        """Where this version's checkpoints and intermediate files go."""
-        return self.runs / f"{self.name}-{self.version}"
+        """Where the checkpoints and intermediate files of this version, or of an alternative to it, go."""
+        version = self.runs / f"{self.name}-{self.version}"
+        return version / "alternatives" / self.size if self.size else version
+
+    @property
+    def teacher_run(self) -> Path:
+        return self.runs / f"{self.name}-{self.version}" / "teacher"
 
     @property
     def package(self) -> Path:
         return self.home / str(self.version)
 
+    def alternative(self, size: str) -> Settings:
+        """The same expert in one of the other sizes of its `train.toml`."""
+        for table in self.alternatives:
+            if table["name"] == size:
+                return replace(self, size=size, model={key: value for key, value in table.items() if key != "name"})
+        raise ValueError(f"no [[alternative]] of {self.name} has that name: {size}")
+
+
+def names() -> list[str]:
+    """Everything that has a `train.toml`."""
+    return [*sorted(path.parent.name for path in CATALOG.glob("*/train.toml")), ROUTER]
+
 
 def home_of(name: str) -> Path:
-    return REPOSITORY / "router" / "model" if name == "router" else REPOSITORY / "experts" / "catalog" / name
+    return REPOSITORY / "router" / "model" if name == ROUTER else CATALOG / name
 
 
 def _snake(table: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +117,14 @@ def _snake(table: dict[str, Any]) -> dict[str, Any]:
 def load(name: str, runs: Path) -> Settings:
     home = home_of(name)
     table = _snake(tomllib.loads((home / "train.toml").read_text("utf-8")))
-    learning = Learning(**_snake(table.pop("learning")))
+    learning = _snake(table.pop("learning"))
+    if teacher := table.pop("teacher", None):
+        # A teacher learns as its student does, but for what is said of it.
+        own = _snake(teacher)
+        said = {key: own.pop(key) for key in list(own) if key in Learning.__dataclass_fields__}
+        table["teacher"] = Teacher(learning=Learning(**{**learning, **said}), **own)
     sources = [Source(**source) for source in table.pop("data")]
     model = _snake(table.pop("model"))
-    return Settings(name=name, home=home, runs=runs, learning=learning, sources=sources, model=model, **table)
+    alternatives = [_snake(size) for size in table.pop("alternative", [])]
+    return Settings(name=name, home=home, runs=runs, learning=Learning(**learning), sources=sources, model=model,
+                    alternatives=alternatives, **table)

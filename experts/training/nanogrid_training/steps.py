@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from . import card, learn, measure
+from . import adjust, card, distil, learn, measure, metrics, picture, robustness
 from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
@@ -40,13 +40,59 @@ def _tokenizer(plan: Recipe) -> Tokenizer:
 def _trained(plan: Recipe) -> Model:
     model = plan.model(_tokenizer(plan))
     model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    if plan.settings.adjust:
+        with torch.no_grad():
+            model.head.bias += torch.from_numpy(_offsets(plan, model)).float()
     return model.eval()
 
 
+def _adjustment(plan: Recipe, model: Model) -> tuple[np.ndarray, np.ndarray, adjust.Measure]:
+    """What offsets are fitted on: the logits and the truth of the first dev set, and what they should improve."""
+    softmax = plan.settings.activation == "softmax"
+    examples = next(iter(plan.dev().values()))
+    texts = [example.text for example in examples]
+    logits = learn.logits_of(model, _tokenizer(plan), texts, plan.settings.max_tokens)
+    rule = plan.settings.adjust
+    measured_by = (adjust.by_macro_f1(softmax) if rule["by"] == "macro-f1" else
+                   adjust.by_accuracy_within(plan.labels.index(rule["label"]), rule["false-alarms"]))
+    return logits, metrics.wanted(examples, len(plan.labels)), measured_by
+
+
+def _offsets(plan: Recipe, model: Model) -> np.ndarray:
+    return adjust.offsets(*_adjustment(plan, model))
+
+
+def _cross_fitted(plan: Recipe) -> list[dict[str, Any]]:
+    """The metrics of the first dev set with offsets that its own rows had no say in."""
+    if not plan.settings.adjust:
+        return []
+    model = plan.model(_tokenizer(plan))
+    model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    logits, truth, measured_by = _adjustment(plan, model.eval())
+    answers = adjust.answers_of(adjust.cross_fitted(logits, truth, measured_by), plan.settings.activation == "softmax")
+    name = next(iter(plan.dev()))
+    return [metrics.measured(name, metric, answers, truth, plan.labels) for metric in plan.settings.metrics]
+
+
 def train(plan: Recipe, n_threads: int) -> None:
+    """Learns from the labels: the teacher where the expert has one, the model itself where not."""
+    settings = plan.settings
+    if settings.teacher:
+        distil.teach(plan, n_threads)
+        return
     tokenizer = _tokenizer(plan)
-    (plan.settings.run / "rows.json").write_text(json.dumps(plan.rows(), indent=1), "utf-8")
-    learn.train(plan, tokenizer, n_threads)
+    torch.manual_seed(settings.seed)
+    weighed = plan.labelled() if settings.learning.balance else []
+    loss = learn.Labels(weighed, len(plan.labels), settings.activation == "softmax", settings.learning)
+    course = learn.Course(settings.name, plan.model(tokenizer), tokenizer, settings.learning, plan.epoch, loss,
+                          settings.run / "checkpoint.pt")
+    learn.train(plan, course, n_threads)
+
+
+def distilled(plan: Recipe, n_threads: int) -> None:
+    """Learns from the teacher."""
+    if plan.settings.teacher:
+        distil.distil(plan, _tokenizer(plan), n_threads)
 
 
 def export(plan: Recipe) -> None:
@@ -76,23 +122,62 @@ def evaluate(plan: Recipe) -> None:
     manifest = _manifest(plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation))
     scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
     if settings.out_of_scope:
-        threshold = measure.out_of_scope_threshold(
+        threshold = settings.out_of_scope.get("threshold") or measure.out_of_scope_threshold(
             np.concatenate(list(scores.values())), every, settings.out_of_scope["oos-share"])
         manifest["out-of-scope"] = {"label": settings.out_of_scope["label"], "threshold": threshold}
     if settings.classifier:
         manifest["classifier"] = dict(settings.classifier)
     manifest["accuracy"] = [row for name, examples in dev.items()
-                            for row in measure.accuracies(name, scores[name], examples, plan.labels, manifest)]
+                            for row in measure.accuracies(name, scores[name], examples, plan.labels, manifest, settings.metrics)]
+    worn = [] if settings.classifier else robustness.report(package, dev, manifest, settings.metrics)
+    manifest["accuracy"] += robustness.in_manifest(worn)
     manifest["cost"] = measure.cost(package, settings.max_tokens)
     write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
     manifest["files"] = file_sums(folder)
     (folder / MANIFEST).write_text(to_toml(_in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": _float_accuracies(plan, manifest), "errors": _errors(plan, scores, manifest),
-                  "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest)}
+                  "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest), "worn": worn,
+                  "cross-fitted": _cross_fitted(plan)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     for row in manifest["accuracy"]:
         print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+
+
+def curve(plan: Recipe, n_threads: int) -> None:
+    """Trains and measures the other sizes, and draws them and the shipped one."""
+    settings = plan.settings
+    if not settings.alternatives:
+        return
+    points = [_point(plan)]
+    for table in settings.alternatives:
+        other = type(plan)(settings.alternative(table["name"]), plan.data)
+        distilled(other, n_threads)
+        quantise(other)
+        points.append(_point(other))
+    title = f"{settings.metrics[0]} on {next(iter(plan.dev()))}"
+    (settings.home / picture.NAME).write_text(picture.draw(points, title, measure.COST_TOKENS[0]), "utf-8")
+    (settings.run / "curve.json").write_text(json.dumps([point.as_dict() for point in points], indent=1), "utf-8")
+
+
+def _point(plan: Recipe) -> picture.Point:
+    """The first metric on the first dev set, the size and the cost of one size, by the same rules for all of them."""
+    settings, folder = plan.settings, built(plan)
+    package = Package(folder, settings.max_tokens)
+    name, examples = next(iter(plan.dev().items()))
+    rules = {"activation": settings.activation, "temperature": 1.0}
+    if settings.activation == "sigmoid":
+        rules["out-of-scope"] = settings.out_of_scope
+    logits = package.all_logits([example.text for example in examples])
+    row = measure.accuracies(name, scores_of(logits, 1.0, settings.activation), examples, plan.labels, rules,
+                             settings.metrics)[0]
+    cost = measure.cost(package, measure.COST_TOKENS[0])[0]["cpu-us"]
+    return picture.Point(settings.size or str(plan.model(_tokenizer(plan)).shape), row["value"], row["low"],
+                         row["high"], _bytes(folder) / 1e6, cost, shipped=not settings.size)
+
+
+def _bytes(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in ("model.onnx", "tokenizer.json"))
 
 
 def write_card(plan: Recipe) -> None:
@@ -101,7 +186,7 @@ def write_card(plan: Recipe) -> None:
 
 def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
     settings, folder = plan.settings, built(plan)
-    rows = json.loads((settings.run / "rows.json").read_text("utf-8"))
+    rows = plan.rows()
     model = onnx.load(folder / "model.onnx")
     scales = ("scale_", "ints_", "number_", "constant_", "zero_")
     parameters = sum(int(np.prod(numpy_helper.to_array(tensor).shape)) for tensor in model.graph.initializer
@@ -116,10 +201,10 @@ def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
         "activation": settings.activation,
         "inputs": [{"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in ("input_ids", "attention_mask")],
         "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}],
-        "size": {"bytes": sum((folder / name).stat().st_size for name in ("model.onnx", "tokenizer.json")),
+        "size": {"bytes": _bytes(folder),
                  "parameters": parameters},
         "training-data": [{"name": source.name, "licence": source.licence, "rows": rows[source.name],
-                           "source": source.source} for source in settings.sources],
+                           "source": source.source} for source in settings.sources if source.name in rows],
     }
 
 
@@ -137,7 +222,8 @@ def _float_accuracies(plan: Recipe, manifest: dict[str, Any]) -> list[dict[str, 
     for name, examples in plan.dev().items():
         logits = whole.all_logits([example.text for example in examples])
         table += measure.accuracies(
-            name, scores_of(logits, manifest["temperature"], plan.settings.activation), examples, plan.labels, manifest)
+            name, scores_of(logits, manifest["temperature"], plan.settings.activation), examples, plan.labels, manifest,
+            plan.settings.metrics)
     return table
 
 
@@ -160,10 +246,10 @@ def _errors(plan: Recipe, scores: dict[str, np.ndarray], manifest: dict[str, Any
         return " + ".join(plan.labels[i] for i in example.labels) or outside["label"]
 
     def answered(row: np.ndarray) -> tuple[str, float]:
-        if classifier is None:
+        if plan.settings.activation == "softmax":
             return answer(row, plan.labels, outside)[0]
-        none = classifier["none-label"]
-        asked = [plan.labels[i] for i in np.flatnonzero(row >= classifier["threshold"]) if plan.labels[i] != none]
+        none, threshold = (classifier["none-label"], classifier["threshold"]) if classifier else outside.values()
+        asked = [plan.labels[i] for i in np.flatnonzero(row >= threshold) if plan.labels[i] != none]
         return " + ".join(asked) or none, float(row.max())
 
     found = []

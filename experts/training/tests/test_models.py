@@ -28,7 +28,14 @@ def encoder() -> Encoder:
     return Encoder(EncoderShape(layers=2, pieces=200, max_tokens=32, n_labels=7)).eval()
 
 
-MODELS = {"bag": bag, "weighted bag": lambda: bag(heads=2, inner=6), "encoder": encoder}
+def narrow_encoder() -> Encoder:
+    torch.manual_seed(1)
+    shape = EncoderShape(layers=2, pieces=200, max_tokens=32, n_labels=7, heads=5, inner=256, rank=48)
+    return Encoder(shape).eval()
+
+
+MODELS = {"bag": bag, "weighted bag": lambda: bag(heads=2, inner=6), "encoder": encoder,
+          "narrow encoder": narrow_encoder}
 
 
 @pytest.fixture(params=MODELS)

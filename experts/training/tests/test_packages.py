@@ -13,7 +13,7 @@ import pytest
 from nanogrid_training import settings
 from nanogrid_training.package import MANIFEST, Package, answer, file_sums, scores_of
 
-FOLDERS = [folder for name in settings.NAMES for folder in sorted(settings.home_of(name).glob("[0-9]*"))]
+FOLDERS = [folder for name in settings.names() for folder in sorted(settings.home_of(name).glob("[0-9]*"))]
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")

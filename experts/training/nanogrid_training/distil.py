@@ -1,0 +1,119 @@
+"""Teacher and student: the whole base model is fine-tuned to a task, and a small model learns from its logits.
+
+The teacher reads clean texts only, and the student the same texts after typing noise: so it learns what a text means
+from what little is left of it. Texts that nobody labelled, varied from the training texts, make a small set larger.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from . import learn, prune
+from .encoder import Encoder, EncoderShape
+from .noise import varied, worn
+from .recipe import Model, Recipe
+from .rows import Example
+
+
+def _teacher(plan: Recipe, tokenizer: Tokenizer) -> Encoder:
+    shape = EncoderShape(layers=plan.settings.teacher.layers, pieces=tokenizer.get_vocab_size(),
+                         max_tokens=plan.settings.max_tokens, n_labels=len(plan.labels))
+    return Encoder(shape)
+
+
+def _folder(plan: Recipe) -> Path:
+    return plan.settings.teacher_run
+
+
+def teach(plan: Recipe, n_threads: int) -> None:
+    """Fine-tunes the teacher on the labels, and writes down what it says of every text a student will see."""
+    settings, folder = plan.settings, _folder(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    tokenizer = plan.tokenizer(settings.teacher.pieces)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    teacher = _teacher(plan, tokenizer)
+    teacher.load_base(tokenizer)
+    # The rows of the word pieces hold most of the weights and little of the task.
+    teacher.words.weight.requires_grad_(False)
+    learning = settings.teacher.learning
+    loss = learn.Labels(plan.labelled(), len(plan.labels), settings.activation == "softmax", learning)
+
+    def epoch(rng: random.Random) -> list[Example]:
+        return plan.labelled()
+
+    course = learn.Course(f"{settings.name}: teacher", teacher, tokenizer, learning, epoch, loss,
+                          folder / "checkpoint.pt")
+    learn.train(plan, course, n_threads)
+    texts = sorted({example.text for example in plan.labelled()} | set(_unlabelled(plan)))
+    np.savez(folder / "says.npz", texts=np.array(texts),
+             logits=learn.logits_of(teacher, tokenizer, texts, settings.max_tokens))
+
+
+def _unlabelled(plan: Recipe) -> list[str]:
+    """Texts for the teacher to label: those of unlabelled sets, and variations of the training texts."""
+    rng = random.Random(plan.settings.seed)
+    texts = [example.text for example in plan.labelled()]
+    variations = [varied(text, rng.choice(texts), rng) for text in texts * plan.settings.teacher.variations]
+    return [*plan.unlabelled(), *variations]
+
+
+class Distilled:
+    """The loss of a student: partly towards its teacher's logits, partly towards the labels where there are any."""
+
+    def __init__(self, labels: learn.Labels, says: dict[str, np.ndarray], temperature: float, share: float) -> None:
+        self.labels, self.says, self.temperature, self.share = labels, says, temperature, share
+
+    def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
+        taught = torch.from_numpy(np.stack([self.says[example.origin] for example in examples])) / self.temperature
+        softened = logits / self.temperature
+        if self.labels.softmax:
+            towards = functional.cross_entropy(softened, taught.softmax(dim=1), reduction="none")
+        else:
+            towards = functional.binary_cross_entropy_with_logits(softened, taught.sigmoid(), reduction="none").sum(1)
+        # Softened logits have smaller gradients; the square brings them back to the size of the others.
+        towards = towards * self.temperature**2
+        known = torch.tensor([example.labels is not None for example in examples])
+        losses = torch.where(known, self.share * towards + (1 - self.share) * self.labels.losses(logits, examples),
+                             towards)
+        return losses.mean()
+
+
+def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
+    """Trains the student of this size, or goes on with it."""
+    settings, folder = plan.settings, _folder(plan)
+    torch.manual_seed(settings.seed)
+    said = np.load(folder / "says.npz")
+    says = dict(zip(said["texts"].tolist(), said["logits"], strict=True))
+    unlabelled = _unlabelled(plan)
+    labelled = plan.labelled()
+    loss = Distilled(learn.Labels(labelled, len(plan.labels), settings.activation == "softmax", settings.learning),
+                     says, settings.teacher.temperature, settings.teacher.share)
+
+    def epoch(rng: random.Random) -> list[Example]:
+        known = [Example(worn(example.text, rng), example.labels, example.text) for example in labelled]
+        chosen = rng.sample(unlabelled, min(len(unlabelled), len(labelled)))
+        return known + [Example(worn(text, rng), None, text) for text in chosen]
+
+    course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,
+                          settings.learning, epoch, loss, settings.run / "checkpoint.pt")
+    return learn.train(plan, course, n_threads)
+
+
+def _student(plan: Recipe, tokenizer: Tokenizer) -> Model:
+    fresh = plan.model(tokenizer)
+    if not isinstance(fresh, Encoder):
+        return fresh
+    known = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))
+    teacher = _teacher(plan, known)
+    teacher.load_state_dict(torch.load(_folder(plan) / "checkpoint.pt")["model"])
+    texts = [example.text for example in plan.labelled()]
+    random.Random(plan.settings.seed).shuffle(texts)
+    return prune.cut(teacher, known, fresh.shape, tokenizer, texts)

@@ -1,0 +1,68 @@
+"""A student is a part of its teacher, and learns from what the teacher says of the clean text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nanogrid_training import learn, prune
+from nanogrid_training.distil import Distilled
+from nanogrid_training.encoder import Encoder, EncoderShape, pruned_tokenizer
+from nanogrid_training.rows import Example
+from nanogrid_training.settings import Learning
+
+TEXTS = ["who wrote this", "when did it end", "where is the capital", "how many are there"] * 4
+LEARNING = Learning(epochs=1, batch_tokens=64, rate=1e-3, head_rate=1e-3)
+
+
+def shape(layers: int, pieces: int, **changes: int) -> EncoderShape:
+    return EncoderShape(layers=layers, pieces=pieces, max_tokens=32, n_labels=3, **changes)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> tuple[Encoder, object]:
+    tokenizer = pruned_tokenizer(TEXTS, 1500)
+    model = Encoder(shape(3, 1500))
+    model.load_base(tokenizer)
+    return model.eval(), tokenizer
+
+
+def test_a_student_as_wide_and_deep_as_its_teacher_says_the_same(teacher: tuple) -> None:
+    model, tokenizer = teacher
+    fewer = pruned_tokenizer(TEXTS, 1200)
+    student = prune.cut(model, tokenizer, shape(3, 1200), fewer, TEXTS)
+    np.testing.assert_allclose(learn.logits_of(student, fewer, TEXTS, 32), learn.logits_of(model, tokenizer, TEXTS, 32),
+                               atol=1e-4)
+
+
+def test_a_narrower_student_stays_nearer_to_its_teacher_than_a_random_one(teacher: tuple) -> None:
+    model, tokenizer = teacher
+    wanted = learn.logits_of(model, tokenizer, TEXTS, 32)
+    narrow = shape(3, 1500, heads=8, inner=1024, rank=256)
+    cut = learn.logits_of(prune.cut(model, tokenizer, narrow, tokenizer, TEXTS), tokenizer, TEXTS, 32)
+    fresh = learn.logits_of(Encoder(narrow), tokenizer, TEXTS, 32)
+    assert np.abs(cut - wanted).mean() < 0.5 * np.abs(fresh - wanted).mean()
+
+
+def test_the_noisy_text_is_taught_by_what_was_said_of_the_clean_one() -> None:
+    says = {"clean": np.array([4.0, 0.0, 0.0], np.float32)}
+    loss = Distilled(learn.Labels([], 3, True, LEARNING), says, temperature=2.0, share=0.7)
+    noisy = Example("cl3an", None, "clean")
+    agreeing, opposing = torch.tensor([[4.0, 0.0, 0.0]]), torch.tensor([[0.0, 4.0, 0.0]])
+    assert loss(agreeing, [noisy]) < loss(opposing, [noisy])
+
+
+def test_labels_count_beside_the_teacher_where_there_are_any() -> None:
+    says = {"text": np.array([2.0, 2.0, 0.0], np.float32)}
+    loss = Distilled(learn.Labels([], 3, True, LEARNING), says, temperature=2.0, share=0.7)
+    undecided, decided = torch.tensor([[2.0, 2.0, 0.0]]), torch.tensor([[2.5, 1.5, 0.0]])
+    assert loss(undecided, [Example("text", None)]) < loss(decided, [Example("text", None)])
+    assert loss(undecided, [Example("text", (0,))]) > loss(decided, [Example("text", (0,))])
+
+
+def test_balancing_weighs_rare_labels_more_and_keeps_the_mean() -> None:
+    examples = [Example("a", (0,))] * 90 + [Example("b", (1,))] * 9
+    weights = learn.Labels(examples, 2, True, Learning(1, 64, 1e-3, 1e-3, balance=1.0)).weights
+    assert weights[1] / weights[0] == pytest.approx(91 / 10)
+    assert (weights * torch.tensor([91, 10])).sum() == pytest.approx(101)
