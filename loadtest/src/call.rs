@@ -7,9 +7,10 @@ use bytes::Bytes;
 use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use nanogrid_proto::inference::{ModelInferRequest, ServerMetadataRequest};
 use nanogrid_proto::tensor::{self, Data, Tensor};
-use nanogrid_proto::v1::InferRequest;
 use nanogrid_proto::v1::grid_client::GridClient;
+use nanogrid_proto::v1::{InferRequest, OutcomeStatus};
 use serde::Serialize;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
@@ -36,6 +37,34 @@ pub enum Ask {
     EachItsOwn,
     /// Every case goes to this one.
     Expert(String),
+    /// Each case names its own expert, and these beside it: all of them are to answer.
+    Beside(Vec<String>),
+}
+
+/// Who is shed first under overload; sent as metadata, so that it works for both services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Criticality {
+    Sheddable,
+    SheddablePlus,
+    Critical,
+    CriticalPlus,
+}
+
+impl Criticality {
+    /// All of them, those who are shed first in front.
+    pub const ALL: [Self; 4] = [Self::Sheddable, Self::SheddablePlus, Self::Critical, Self::CriticalPlus];
+
+    /// As the protocol spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sheddable => "SHEDDABLE",
+            Self::SheddablePlus => "SHEDDABLE_PLUS",
+            Self::Critical => "CRITICAL",
+            Self::CriticalPlus => "CRITICAL_PLUS",
+        }
+    }
 }
 
 /// What became of a call.
@@ -52,6 +81,10 @@ pub enum Verdict {
     },
     /// The call went well, but the answer of the expert is not in it.
     Missing {
+        /// Whose answer it is that is not there, where that is known.
+        expert: Option<String>,
+        /// What became of the call to it; unspecified = it was not asked, or the answer is somebody else's.
+        status: OutcomeStatus,
         /// For people.
         why: String,
     },
@@ -68,6 +101,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Prepared {
     case: Case,
+    /// Experts whose answers are to be there too.
+    beside: Vec<String>,
     message: Message,
 }
 
@@ -80,16 +115,17 @@ enum Message {
 impl Prepared {
     /// The message that asks `case` of whom `ask` says.
     pub fn new(case: Case, api: Api, ask: &Ask) -> Self {
-        let expert = match ask {
-            Ask::Classifier => None,
-            Ask::EachItsOwn => case.expert.clone(),
-            Ask::Expert(name) => Some(name.clone()),
+        let (expert, beside) = match ask {
+            Ask::Classifier => (None, Vec::new()),
+            Ask::EachItsOwn => (case.expert.clone(), Vec::new()),
+            Ask::Expert(name) => (Some(name.clone()), Vec::new()),
+            Ask::Beside(others) => (case.expert.clone(), others.clone()),
         };
         let message = match api {
-            Api::Grid => Message::Grid(grid_message(&case, expert)),
+            Api::Grid => Message::Grid(grid_message(&case, expert.iter().chain(&beside).cloned().collect())),
             Api::Oip => Message::Oip(oip_message(&case, expert)),
         };
-        Self { case, message }
+        Self { case, beside, message }
     }
 
     /// What is sent and what should come back.
@@ -98,9 +134,9 @@ impl Prepared {
     }
 }
 
-fn grid_message(case: &Case, expert: Option<String>) -> InferRequest {
+fn grid_message(case: &Case, experts: Vec<String>) -> InferRequest {
     let payload = nanogrid_proto::v1::infer_request::Payload::Text(case.text.clone());
-    InferRequest { payload: Some(payload), experts: expert.into_iter().collect(), ..InferRequest::default() }
+    InferRequest { payload: Some(payload), experts, ..InferRequest::default() }
 }
 
 fn oip_message(case: &Case, expert: Option<String>) -> ModelInferRequest {
@@ -117,6 +153,7 @@ pub struct Caller {
     channels: Vec<Channel>,
     next: AtomicUsize,
     timeout: Duration,
+    criticality: Option<Criticality>,
 }
 
 impl Caller {
@@ -137,7 +174,13 @@ impl Caller {
 
     /// Over connections that exist; at least one.
     pub fn over(channels: Vec<Channel>, timeout: Duration) -> Self {
-        Self { channels, next: AtomicUsize::new(0), timeout }
+        Self { channels, next: AtomicUsize::new(0), timeout, criticality: None }
+    }
+
+    /// Each call says how critical it is; `None` = the server's default.
+    #[must_use]
+    pub fn with_criticality(self, criticality: Option<Criticality>) -> Self {
+        Self { criticality, ..self }
     }
 
     /// Sends and judges. Dropping the future cancels the call on the wire.
@@ -148,7 +191,7 @@ impl Caller {
             match &prepared.message {
                 Message::Grid(message) => {
                     let response = GridClient::new(channel).infer(self.request(message)).await?;
-                    Ok(judge::grid(&prepared.case, response.get_ref()))
+                    Ok(judge::grid(&prepared.case, &prepared.beside, response.get_ref()))
                 }
                 Message::Oip(message) => {
                     let mut client = GrpcInferenceServiceClient::new(channel);
@@ -177,6 +220,10 @@ impl Caller {
     fn request<M: Clone>(&self, message: &M) -> Request<M> {
         let mut request = Request::new(message.clone());
         request.set_timeout(self.timeout);
+        if let Some(criticality) = self.criticality {
+            let value = MetadataValue::from_static(criticality.as_str());
+            request.metadata_mut().insert("x-nanogrid-criticality", value);
+        }
         request
     }
 

@@ -73,11 +73,11 @@ pub fn golden(catalog: &Path, only: Option<&str>) -> Result<Vec<Case>, Error> {
         if !manifest.is_file() {
             continue;
         }
-        let (name, version) = name_and_version(&manifest)?;
+        let Manifest { name, default_version, .. } = Manifest::read(&manifest)?;
         if only.is_some_and(|only| only != name) {
             continue;
         }
-        let golden = folder.join(version.to_string()).join("golden.jsonl");
+        let golden = folder.join(default_version.to_string()).join("golden.jsonl");
         let mut of_expert = read(&golden)?;
         for case in &mut of_expert {
             case.expert = Some(name.clone());
@@ -87,21 +87,24 @@ pub fn golden(catalog: &Path, only: Option<&str>) -> Result<Vec<Case>, Error> {
     Ok(cases)
 }
 
-/// The two keys that are needed here; checking the manifest is the work of those who serve it.
+/// The keys of an `expert.toml` that are needed here; checking it is the work of those who serve it.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Manifest {
-    name: String,
-    default_version: u32,
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) task: String,
+    pub(crate) default_version: u32,
 }
 
-fn name_and_version(path: &Path) -> Result<(String, u32), Error> {
-    let content = read_file(path)?;
-    let manifest: Manifest = toml::from_str(&content).map_err(|error| {
-        let line = error.span().map_or(1, |span| 1 + content[..span.start].matches('\n').count());
-        Error::BadLine { path: path.to_owned(), line, problem: error.message().to_owned() }
-    })?;
-    Ok((manifest.name, manifest.default_version))
+impl Manifest {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let content = read_file(path)?;
+        toml::from_str(&content).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + content[..span.start].matches('\n').count());
+            Error::BadLine { path: path.to_owned(), line, problem: error.message().to_owned() }
+        })
+    }
 }
 
 fn read_file(path: &Path) -> Result<String, Error> {

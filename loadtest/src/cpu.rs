@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Processor time used by this process over a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -13,11 +14,12 @@ pub struct CpuShare {
     pub cores: f64,
 }
 
-/// Measures from the start of `window` to its end.
-pub async fn share_within(window: Range<Instant>) -> Option<CpuShare> {
+/// Measures from the start of `window` to its end, or until it is `closed`.
+pub async fn share_within(window: Range<Instant>, closed: CancellationToken) -> Option<CpuShare> {
     tokio::time::sleep_until(window.start).await;
     let (before, started) = (used()?, Instant::now());
-    tokio::time::sleep_until(window.end).await;
+    // Either way, the time is over.
+    let _ = closed.run_until_cancelled(tokio::time::sleep_until(window.end)).await;
     let spent = used()?.checked_sub(before)?;
     let seconds = started.elapsed().as_secs_f64();
     (seconds > 0.0).then(|| CpuShare { cores: spent.as_secs_f64() / seconds })

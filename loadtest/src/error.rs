@@ -1,6 +1,8 @@
 //! Why a run could not begin. What goes wrong during a run is data: see [`crate::record`].
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a run could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,75 @@ pub enum Error {
         /// Why.
         #[source]
         source: tonic::transport::Error,
+    },
+    /// A program of the grid under test is not there.
+    #[error("`{}` is missing: scenarios start the programs beside `{}`, `make build` builds them all", path.display(), beside.display())]
+    NoProgram {
+        /// Where it should be.
+        path: PathBuf,
+        /// This program.
+        beside: PathBuf,
+    },
+    /// A folder or file of the grid under test cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A process of the grid under test cannot be started, signalled or killed.
+    #[error("cannot {what} `{}`", program.display())]
+    Process {
+        /// e.g. `start`.
+        what: &'static str,
+        /// Its program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A process of the grid under test has ended by itself.
+    #[error("`{}` has ended by itself: {said} (`--keep` keeps its log)", program.display())]
+    Ended {
+        /// Its program.
+        program: PathBuf,
+        /// The last line of its log.
+        said: String,
+    },
+    /// Something that should come did not come in time.
+    #[error("{what}: not within {limit:?} (`--keep` keeps the logs)")]
+    TooLong {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: Duration,
+    },
+    /// No address for a process of the grid under test.
+    #[error("no free port between {first} and {last} on this machine")]
+    NoPort {
+        /// The lowest that was tried.
+        first: u16,
+        /// The highest.
+        last: u16,
+    },
+    /// An address was taken between being found and being used.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A process does not tell what it has counted.
+    #[error("http://{address}/metrics cannot be read: {problem}")]
+    Metrics {
+        /// Of its ops side.
+        address: SocketAddr,
+        /// Why.
+        problem: String,
     },
 }
 

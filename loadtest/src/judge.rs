@@ -8,13 +8,17 @@ use nanogrid_proto::v1::{InferResponse, Outcome, OutcomeStatus, outcome};
 use crate::call::Verdict;
 use crate::cases::Case;
 
-/// Judges a reply of `nanogrid.v1.Grid/Infer`.
-pub(crate) fn grid(case: &Case, response: &InferResponse) -> Verdict {
+/// Judges a reply of `nanogrid.v1.Grid/Infer`: the answer of the case's own expert, and whether those asked `beside` it
+/// have answered at all.
+pub(crate) fn grid(case: &Case, beside: &[String], response: &InferResponse) -> Verdict {
+    let mut answered = response.outcomes.iter().filter(|outcome| outcome.status() == OutcomeStatus::Answered);
     let of_expert = |outcome: &&Outcome| case.expert.as_ref().is_none_or(|name| *name == outcome.expert);
-    let answered = |outcome: &&Outcome| outcome.status() == OutcomeStatus::Answered;
-    let Some(outcome) = response.outcomes.iter().filter(of_expert).find(answered) else {
-        return Verdict::Missing { why: why_missing(case, response) };
+    let Some(outcome) = answered.clone().find(of_expert) else {
+        return missing(case.expert.as_ref(), response);
     };
+    if let Some(name) = beside.iter().find(|name| !answered.any(|outcome| outcome.expert == **name)) {
+        return missing(Some(name), response);
+    }
     compare(case, best(outcome))
 }
 
@@ -22,7 +26,7 @@ pub(crate) fn grid(case: &Case, response: &InferResponse) -> Verdict {
 pub(crate) fn oip(case: &Case, response: ModelInferResponse, answered_by: Option<String>) -> Verdict {
     let answered_by = answered_by.unwrap_or_else(|| response.model_name.clone());
     if case.expert.as_ref().is_some_and(|name| *name != answered_by) {
-        return Verdict::Missing { why: format!("answered by `{answered_by}`") };
+        return not_there(case, format!("answered by `{answered_by}`"));
     }
     match tensor::outputs(response) {
         Ok(outputs) => {
@@ -41,7 +45,7 @@ fn compare(case: &Case, got: Option<String>) -> Verdict {
     match got {
         Some(got) if case.expected.contains(&got) => Verdict::Right,
         Some(got) => Verdict::Wrong { got },
-        None => Verdict::Missing { why: "the answer holds no label and no text".to_owned() },
+        None => not_there(case, "the answer holds no label and no text".to_owned()),
     }
 }
 
@@ -63,11 +67,20 @@ fn first_text(data: &Data) -> Option<String> {
     elements.first().map(|bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn why_missing(case: &Case, response: &InferResponse) -> String {
-    let about = |expert: &String| case.expert.as_ref().is_none_or(|name| name == expert);
-    if let Some(missing) = response.missing.iter().find(|missing| about(&missing.expert)) {
-        return format!("`{}`: {}", missing.expert, missing.cause);
-    }
+fn not_there(case: &Case, why: String) -> Verdict {
+    Verdict::Missing { expert: case.expert.clone(), status: OutcomeStatus::Unspecified, why }
+}
+
+fn missing(expert: Option<&String>, response: &InferResponse) -> Verdict {
+    let about = |name: &String| expert.is_none_or(|expert| expert == name);
+    let (status, why) = match response.missing.iter().find(|missing| about(&missing.expert)) {
+        Some(missing) => (missing.status(), format!("`{}`: {}", missing.expert, missing.cause)),
+        None => (OutcomeStatus::Unspecified, why_not_asked(response)),
+    };
+    Verdict::Missing { expert: expert.cloned(), status, why }
+}
+
+fn why_not_asked(response: &InferResponse) -> String {
     let asked: Vec<&str> = response.outcomes.iter().map(|outcome| outcome.expert.as_str()).collect();
     match (asked.is_empty(), &response.decision) {
         (false, _) => format!("not asked; asked were: `{}`", asked.join("`, `")),

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod options;
 pub mod record;
 pub mod report;
+pub mod scenario;
 pub mod timer;
 
 pub use error::Error;

@@ -11,11 +11,12 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::{Arrivals, Distribution};
 use crate::call::{Caller, Prepared};
 use crate::cpu::{self, CpuShare};
-use crate::record::{Record, Recorder};
+use crate::record::{Detail, Record, Recorder};
 use crate::timer::Timer;
 
 /// Which loop.
@@ -50,8 +51,17 @@ pub struct Load {
     pub duration: Duration,
     /// Fixes the order of the inputs and the times of exponential arrivals.
     pub seed: u64,
-    /// Keep one row per second.
-    pub timeline: bool,
+    /// What is kept beside the totals.
+    pub detail: Detail,
+}
+
+/// Ends a run before its time.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// At once: calls in flight are given up.
+    pub now: CancellationToken,
+    /// In order: no further call is started, and those in flight are waited for.
+    pub enough: CancellationToken,
 }
 
 /// What a run saw, and what it cost this process.
@@ -63,25 +73,19 @@ pub struct Run {
     pub measured: Duration,
     /// Processor time of this process in the window; `None` where the system does not tell.
     pub cpu: Option<CpuShare>,
-    /// Stopped before the time was over.
+    /// Stopped at once before the time was over.
     pub interrupted: bool,
 }
 
-/// Sends `inputs`, at least one, in a shuffled order over and over, until the time is over or `stop` is ready.
-pub async fn run(
-    load: &Load,
-    timer: &Timer,
-    caller: Arc<Caller>,
-    inputs: Vec<Prepared>,
-    stop: impl Future<Output = ()>,
-) -> Run {
+/// Sends `inputs`, at least one, in a shuffled order over and over, until the time is over or `stop` says so.
+pub async fn run(load: &Load, timer: &Timer, caller: Arc<Caller>, inputs: Vec<Prepared>, stop: &Stop) -> Run {
     let start = Instant::now();
     let window = start + load.warmup..start + load.warmup + load.duration;
-    let recorder = Arc::new(Recorder::new(window.clone(), load.timeline));
+    let recorder = Arc::new(Recorder::new(window.clone(), load.detail));
     let sender = Arc::new(Sender::new(caller, inputs, load.seed, Arc::clone(&recorder)));
     // Dropping it cancels the calls in flight.
     let mut calls = JoinSet::new();
-    let metered = tokio::spawn(cpu::share_within(window.clone()));
+    let metered = tokio::spawn(cpu::share_within(window.clone(), stop.enough.clone()));
 
     let offer = async {
         match load.shape {
@@ -93,12 +97,23 @@ pub async fn run(
         }
         while calls.join_next().await.is_some() {}
     };
+    let close = async {
+        stop.enough.cancelled().await;
+        recorder.close();
+        std::future::pending::<()>().await;
+    };
     let interrupted = tokio::select! {
         () = offer => false,
-        () = stop => true,
+        () = close => unreachable!("it waits for ever"),
+        () = stop.now.cancelled() => true,
     };
-    let end = Instant::now().min(window.end);
-    let cpu = if interrupted { None } else { metered.await.ok().flatten() };
+    let end = Instant::now().min(recorder.window().end);
+    let cpu = if interrupted {
+        metered.abort();
+        None
+    } else {
+        metered.await.ok().flatten()
+    };
     Run { record: recorder.finish(), measured: end.saturating_duration_since(window.start), cpu, interrupted }
 }
 
@@ -120,8 +135,7 @@ async fn open(
     sender: &Arc<Sender>,
     calls: &mut JoinSet<()>,
 ) {
-    let end = sender.recorder.window().end;
-    for due in due.take_while(|due| *due < end) {
+    for due in due.take_while(|due| *due < sender.recorder.window().end) {
         timer.until(due).await;
         while calls.try_join_next().is_some() {}
         if calls.len() < max_in_flight {

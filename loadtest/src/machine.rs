@@ -1,5 +1,6 @@
 //! Where a number was measured. A number without machine, commit and command is worth nothing to the next reader.
 
+use std::fmt;
 use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
@@ -42,6 +43,14 @@ impl Origin {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, n_cpus, system, commit, command, .. } = self;
+        let commit = commit.as_deref().unwrap_or("no commit");
+        write!(f, "{n_cpus} x {cpu}, {system}, {commit}\n{command}")
     }
 }
 

@@ -8,16 +8,39 @@ use clap::{ArgGroup, Parser};
 use serde::Serialize;
 
 use crate::arrivals::Distribution;
-use crate::call::{Api, Ask, Prepared};
+use crate::call::{Api, Ask, Criticality, Prepared};
 use crate::load::{Load, Shape};
-use crate::record::Counts;
+use crate::record::{Counts, Detail};
 use crate::{Error, cases};
+
+mod scenario;
+
+pub use scenario::ScenarioOptions;
+
+/// The whole command line: a run, or something else.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "nanogrid-loadtest", version, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    /// Without one, a run.
+    #[command(subcommand)]
+    pub command: Option<Subcommand>,
+    /// Of a run.
+    #[command(flatten)]
+    pub run: Options,
+}
+
+/// What there is beside a run.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Break a small grid on purpose, under load, and say whether it kept its promises
+    Scenario(ScenarioOptions),
+}
 
 /// Puts a grid, an expert, or any server of the Open Inference Protocol under load, and checks every answer.
 ///
 /// Exit codes: 0 = done, 1 = a `--max-...` was exceeded or nothing was answered, 2 = the run could not begin.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "nanogrid-loadtest", version, group = ArgGroup::new("shape").args(["concurrency", "rate"]))]
+#[derive(Clone, Debug, clap::Args)]
+#[command(group = ArgGroup::new("shape").args(["concurrency", "rate"]))]
 pub struct Options {
     /// Where to send: `host:port`
     #[arg(long, default_value = "127.0.0.1:8001")]
@@ -31,6 +54,9 @@ pub struct Options {
     /// Each input names its own expert, so that the classifier is not consulted
     #[arg(long, conflicts_with = "expert")]
     pub explicit: bool,
+    /// Who is shed first under overload: each call says this of itself
+    #[arg(long, value_enum)]
+    pub criticality: Option<Criticality>,
     /// Inputs with expected labels, `.jsonl` or `.tsv`; without it the golden cases of the catalog
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
@@ -135,8 +161,9 @@ impl Options {
             Some(rate) => Shape::Open { rate, arrivals: self.arrivals, max_in_flight: self.max_in_flight },
             None => Shape::Closed { concurrency: self.concurrency.unwrap_or(1) },
         };
-        let Self { warmup, duration, seed, timeline, .. } = *self;
-        Load { shape, warmup, duration, seed, timeline }
+        let Self { warmup, duration, seed, .. } = *self;
+        let detail = if self.timeline { Detail::Seconds } else { Detail::Totals };
+        Load { shape, warmup, duration, seed, detail }
     }
 
     /// Whom the inputs are for.

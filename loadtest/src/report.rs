@@ -239,9 +239,7 @@ impl fmt::Display for Report {
         for exceeded in &self.exceeded {
             writeln!(f, "exceeded    {exceeded}")?;
         }
-        let Origin { cpu, n_cpus, system, commit, command, .. } = &self.origin;
-        let commit = commit.as_deref().unwrap_or("no commit");
-        write!(f, "\n{n_cpus} x {cpu}, {system}, {commit}\n{command}")
+        write!(f, "\n{}", self.origin)
     }
 }
 

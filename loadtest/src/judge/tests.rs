@@ -24,7 +24,7 @@ fn reply(outcomes: Vec<Outcome>) -> InferResponse {
 
 #[track_caller]
 fn check(case: &Case, response: &InferResponse, expected: &Verdict) {
-    assert_eq!(grid(case, response), *expected);
+    assert_eq!(grid(case, &[], response), *expected);
 }
 
 fn wrong(got: &str) -> Verdict {
@@ -32,7 +32,17 @@ fn wrong(got: &str) -> Verdict {
 }
 
 fn missing(why: &str) -> Verdict {
-    Verdict::Missing { why: why.to_owned() }
+    missing_of("intent", OutcomeStatus::Unspecified, why)
+}
+
+fn missing_of(expert: &str, status: OutcomeStatus, why: &str) -> Verdict {
+    Verdict::Missing { expert: Some(expert.to_owned()), status, why: why.to_owned() }
+}
+
+/// As the router tells of an expert that gave no answer.
+fn missing_part(expert: &str, cause: &str) -> Missing {
+    let status = OutcomeStatus::Failed.into();
+    Missing { expert: expert.to_owned(), cause: cause.to_owned(), status, ..Missing::default() }
 }
 
 #[test]
@@ -55,15 +65,11 @@ fn generated_text_is_judged_too() {
 #[test]
 fn an_expert_that_gave_no_answer_is_missing_with_its_cause() {
     let failed = Outcome { status: OutcomeStatus::Failed.into(), ..answered("intent", "") };
-    let cause = "127.0.0.1:7001 is unreachable".to_owned();
-    let missing_part = Missing { expert: "intent".to_owned(), cause, ..Missing::default() };
-    let response =
-        InferResponse { missing: vec![missing_part], ..reply(vec![answered("language", "en"), failed]) };
-    check(
-        &case(Some("intent"), &["transfer"]),
-        &response,
-        &missing("`intent`: 127.0.0.1:7001 is unreachable"),
-    );
+    let part = missing_part("intent", "127.0.0.1:7001 is unreachable");
+    let response = InferResponse { missing: vec![part], ..reply(vec![answered("language", "en"), failed]) };
+    let why = "`intent`: 127.0.0.1:7001 is unreachable";
+    let expected = missing_of("intent", OutcomeStatus::Failed, why);
+    check(&case(Some("intent"), &["transfer"]), &response, &expected);
 }
 
 #[test]
@@ -77,6 +83,24 @@ fn an_expert_that_was_not_asked_is_missing() {
     let decision = Decision { why: "no expert suits it".to_owned(), ..Decision::default() };
     let abstained = InferResponse { decision: Some(decision), ..InferResponse::default() };
     check(&case(Some("intent"), &["transfer"]), &abstained, &missing("nobody was asked: no expert suits it"));
+}
+
+#[test]
+fn an_expert_asked_beside_is_missed_by_its_own_name() {
+    let beside = ["sentiment".to_owned()];
+    let language = case(Some("language"), &["en"]);
+    let both = reply(vec![answered("sentiment", "positive"), answered("language", "en")]);
+    assert_eq!(grid(&language, &beside, &both), Verdict::Right);
+
+    let failed = Outcome { status: OutcomeStatus::Failed.into(), ..answered("sentiment", "") };
+    let part = missing_part("sentiment", "no endpoint");
+    let without = InferResponse { missing: vec![part], ..reply(vec![failed, answered("language", "en")]) };
+    assert_eq!(
+        grid(&language, &beside, &without),
+        missing_of("sentiment", OutcomeStatus::Failed, "`sentiment`: no endpoint")
+    );
+    let nobody = missing_of("language", OutcomeStatus::Unspecified, "nobody was asked");
+    assert_eq!(grid(&language, &beside, &reply(Vec::new())), nobody);
 }
 
 fn oip_reply(name: &str, data: Data, shape: Vec<usize>) -> ModelInferResponse {

@@ -5,6 +5,7 @@ use futures::future::{BoxFuture, FutureExt};
 use hyper_util::rt::TokioIo;
 use nanogrid_proto::inference::{ModelInferRequest, ModelInferResponse};
 use nanogrid_proto::tensor::{self, Data, Tensor};
+use nanogrid_proto::v1::OutcomeStatus;
 use tonic::body::Body;
 use tonic::codegen::http;
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -12,7 +13,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use super::*;
-use crate::call::{Api, Ask};
+use crate::call::{Api, Ask, Verdict};
 use crate::cases::Case;
 
 /// Answers `ModelInfer` as the text says: `slow` takes a second, `wrong` gets another label, `refuse` gets a status,
@@ -85,7 +86,7 @@ fn open(rate: f64) -> Shape {
     Shape::Open { rate, arrivals: Distribution::Constant, max_in_flight: 100 }
 }
 
-async fn run_until(shape: Shape, texts: &[&str], stop: impl Future<Output = ()>) -> Run {
+async fn run_until(shape: Shape, texts: &[&str], stop: &Stop) -> Run {
     let input = |text: &&str| {
         let text = (*text).to_owned();
         let case = Case { text, expert: Some("intent".to_owned()), expected: vec!["right".to_owned()] };
@@ -96,14 +97,14 @@ async fn run_until(shape: Shape, texts: &[&str], stop: impl Future<Output = ()>)
         warmup: Duration::from_secs(2),
         duration: Duration::from_secs(10),
         seed: 1,
-        timeline: true,
+        detail: Detail::Seconds,
     };
     let caller = Arc::new(Caller::over(vec![connect().await], Duration::from_secs(4)));
     super::run(&load, &Timer::Coarse, caller, texts.iter().map(input).collect(), stop).await
 }
 
 async fn run(shape: Shape, texts: &[&str]) -> Run {
-    run_until(shape, texts, std::future::pending()).await
+    run_until(shape, texts, &Stop::default()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,12 +120,12 @@ async fn an_open_loop_holds_its_rate_while_answers_are_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn an_open_loop_counts_the_wait_before_sending_as_latency() {
-    let recorder = Recorder::new(Instant::now()..Instant::now() + Duration::from_secs(10), false);
+    let recorder = Recorder::new(Instant::now()..Instant::now() + Duration::from_secs(10), Detail::Totals);
     let due = Instant::now();
     tokio::time::advance(Duration::from_secs(3)).await;
     let sent = recorder.sent(due);
     tokio::time::advance(Duration::from_secs(1)).await;
-    recorder.ended(sent, &crate::call::Verdict::Right, "", &[]);
+    recorder.ended(sent, &Verdict::Right, "", &[]);
     let record = recorder.finish();
     assert!((3_999_000..4_010_000).contains(&record.latencies.max()), "{}", record.latencies.max());
     assert!((2_999_000..3_010_000).contains(&record.lateness.max()), "{}", record.lateness.max());
@@ -167,13 +168,48 @@ async fn calls_beyond_the_limit_of_open_ones_are_not_sent_but_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_run_tells_what_it_has_seen() {
-    let stop = tokio::time::sleep(Duration::from_millis(7500));
-    let run = run_until(open(10.0), &["slow"], stop).await;
+    let stop = Stop::default();
+    let run = run_until(open(10.0), &["slow"], &stop);
+    let (run, ()) = tokio::join!(run, after(Duration::from_millis(7500), &stop.now));
     assert!(run.interrupted);
     assert!((5.49..5.51).contains(&run.measured.as_secs_f64()), "{:?}", run.measured);
     let counts = run.record.counts;
     assert!((9..=11).contains(&counts.unfinished), "{counts:?}");
     assert_eq!(counts.due, counts.right + counts.unfinished);
+}
+
+async fn after(wait: Duration, cancel: &CancellationToken) {
+    tokio::time::sleep(wait).await;
+    cancel.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_seen_enough_waits_for_what_it_has_sent() {
+    for shape in [open(10.0), CLOSED] {
+        let stop = Stop::default();
+        let run = run_until(shape, &["slow"], &stop);
+        let (run, ()) = tokio::join!(run, after(Duration::from_millis(7500), &stop.enough));
+        assert!(!run.interrupted);
+        assert!((5.49..5.51).contains(&run.measured.as_secs_f64()), "{:?}", run.measured);
+        let counts = run.record.counts;
+        assert_eq!((counts.due, counts.unfinished), (counts.right, 0), "{shape:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_call_is_kept_when_asked_for() {
+    let start = Instant::now();
+    let recorder = Recorder::new(start..start + Duration::from_secs(10), Detail::Calls);
+    let sent = recorder.sent(start);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (expert, status) = (Some("intent".to_owned()), OutcomeStatus::Failed);
+    recorder.ended(sent, &Verdict::Missing { expert, status, why: "gone".to_owned() }, "", &[]);
+    recorder.not_sent(Instant::now());
+    let calls = recorder.finish().calls;
+    let failure = calls[0].failure.as_ref().expect("it failed");
+    assert_eq!((failure.kind.as_str(), failure.expert.as_deref()), ("missing FAILED", Some("intent")));
+    assert_eq!((calls[0].due, calls[0].ended), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!(calls[1].failure.as_ref().expect("it was not sent").kind, "not sent");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,22 @@
 use std::fs;
+use std::path::Path;
+
+use clap::ValueEnum;
 
 use super::*;
+use crate::scenario::Scenario;
+
+fn command_line(arguments: &[&str]) -> Result<CommandLine, clap::Error> {
+    CommandLine::try_parse_from([&["nanogrid-loadtest"], arguments].concat())
+}
 
 fn parse(arguments: &[&str]) -> Options {
-    Options::try_parse_from([&["nanogrid-loadtest"], arguments].concat()).unwrap()
+    command_line(arguments).unwrap().run
 }
 
 #[track_caller]
 fn refused(arguments: &[&str], message: &str) {
-    let error =
-        Options::try_parse_from([&["nanogrid-loadtest"], arguments].concat()).unwrap_err().to_string();
+    let error = command_line(arguments).unwrap_err().to_string();
     assert!(error.contains(message), "{error}");
 }
 
@@ -31,6 +38,25 @@ fn nonsense_is_refused_with_what_would_be_right() {
     refused(&["--max-errors", "many"], "must be a number such as `10` or a share such as `0.1%`: `many`");
     refused(&["--max-wrong", "101%"], "must be a number");
     refused(&["--max-p99", "fast"], "--max-p99");
+}
+
+fn scenarios(arguments: &[&str]) -> ScenarioOptions {
+    let command_line = command_line(&[&["scenario"], arguments].concat()).unwrap();
+    match command_line.command.expect("a subcommand") {
+        Subcommand::Scenario(options) => options,
+    }
+}
+
+#[test]
+fn scenarios_are_played_in_the_order_given() {
+    assert_eq!(scenarios(&["fail-fast", "kill"]).scenarios(), [Scenario::FailFast, Scenario::Kill]);
+    assert_eq!(scenarios(&["all"]).scenarios(), Scenario::value_variants());
+    let setup = scenarios(&["pause", "--fault", "3s", "--requests", "2000"]).setup(Path::new("bin/loadtest"));
+    assert_eq!((setup.fault, setup.requests), (Some(Duration::from_secs(3)), 2000));
+    assert_eq!(setup.place.programs, Path::new("bin"));
+    refused(&["scenario"], "NAME");
+    refused(&["scenario", "flood"], "kill");
+    refused(&["--rate", "5", "scenario", "kill"], "cannot be used with");
 }
 
 #[test]

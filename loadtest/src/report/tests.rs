@@ -1,19 +1,24 @@
 use super::*;
 use crate::arrivals::Distribution;
 use crate::cpu::CpuShare;
-use crate::record::Recorder;
+use crate::record::{Detail, Recorder};
 
 fn report(cores: f64, lateness: Duration) -> Report {
     use tokio::time::Instant;
     let start = Instant::now();
-    let recorder = Recorder::new(start..start + Duration::from_secs(10), true);
+    let recorder = Recorder::new(start..start + Duration::from_secs(10), Detail::Seconds);
     let sent = recorder.sent(start);
     recorder.ended(sent, &crate::call::Verdict::Right, "", &[]);
     let mut record = recorder.finish();
     record.lateness.record(u64::try_from(lateness.as_micros()).unwrap()).unwrap();
     let shape = Shape::Open { rate: 50.0, arrivals: Distribution::Constant, max_in_flight: 10 };
-    let load =
-        Load { shape, warmup: Duration::ZERO, duration: Duration::from_secs(10), seed: 1, timeline: true };
+    let load = Load {
+        shape,
+        warmup: Duration::ZERO,
+        duration: Duration::from_secs(10),
+        seed: 1,
+        detail: Detail::Seconds,
+    };
     let run =
         Run { record, measured: Duration::from_secs(10), cpu: Some(CpuShare { cores }), interrupted: false };
     let target = Target {

@@ -1,0 +1,117 @@
+//! Breaks a grid on purpose, under load, and says whether it kept its promises.
+//!
+//! Each scenario starts a small grid of its own from the programs beside this one: real processes, real signals, default
+//! settings. What is promised is checked with what clients see; what the router counts of itself is shown beside it.
+
+mod deadlines;
+mod down;
+mod fail_fast;
+mod front;
+mod grid;
+mod metrics;
+mod overload;
+mod process;
+mod replicas;
+pub mod report;
+mod single;
+mod steady;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+pub use grid::Place;
+use replicas::Blow;
+use report::Report;
+use steady::SteadyLoad;
+
+use crate::call::{Api, Ask, Prepared};
+use crate::{Error, cases};
+
+/// What is done to the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// `kill -9` of one of two replicas
+    Kill,
+    /// SIGSTOP of one of two replicas, SIGCONT some seconds later
+    Pause,
+    /// One of two replicas is restarted with SIGTERM
+    Restart,
+    /// Both replicas are restarted, one after the other
+    Rolling,
+    /// `kill -9` of the only replica
+    Single,
+    /// One of three replicas fails every call at once
+    FailFast,
+    /// All replicas fail, then all processes are gone
+    Down,
+    /// Three times as many requests as the grid can answer
+    Overload,
+    /// Clients with hopeless deadlines beside usual ones
+    Deadlines,
+}
+
+/// Where and how hard.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where the parts of the grid are found.
+    pub place: Place,
+    /// Requests a second, where the scenario does not find its own.
+    pub rate: f64,
+    /// At least so many.
+    pub requests: u64,
+    /// Of each request.
+    pub deadline: Duration,
+    /// How long the fault lasts; `None` = as long as the scenario is meant to.
+    pub fault: Option<Duration>,
+}
+
+impl Scenario {
+    /// Starts a grid, breaks it, and tells what came of it.
+    pub async fn run(self, setup: &Setup) -> Result<Report, Error> {
+        let mut report = match self {
+            Self::Kill => replicas::run(Blow::Kill, setup).await?,
+            Self::Pause => replicas::run(Blow::Pause, setup).await?,
+            Self::Restart => replicas::run(Blow::Restart, setup).await?,
+            Self::Rolling => replicas::run(Blow::Rolling, setup).await?,
+            Self::Single => single::run(setup).await?,
+            Self::FailFast => fail_fast::run(setup).await?,
+            Self::Down => down::run(setup).await?,
+            Self::Overload => overload::run(setup).await?,
+            Self::Deadlines => deadlines::run(setup).await?,
+        };
+        let value = self.to_possible_value().expect("no scenario is hidden");
+        report.scenario = value.get_name().to_owned();
+        Ok(report)
+    }
+}
+
+impl Setup {
+    /// With the programs beside `program`, as gentle as a machine of two cores needs it.
+    pub fn beside(program: &Path) -> Self {
+        Self {
+            place: Place::beside(program),
+            rate: 200.0,
+            requests: 3000,
+            deadline: Duration::from_secs(1),
+            fault: None,
+        }
+    }
+
+    /// The golden cases of `expert`, each asking for those `beside` it as well.
+    fn inputs(&self, expert: &str, beside: &[&str]) -> Result<Vec<Prepared>, Error> {
+        let ask = Ask::Beside(beside.iter().map(|name| (*name).to_owned()).collect());
+        let mut cases = cases::golden(&self.place.catalog, Some(expert))?;
+        cases.retain(|case| !case.text.trim().is_empty());
+        if cases.is_empty() {
+            let path = self.place.catalog.clone();
+            return Err(Error::NoCases { path, expert: Some(expert.to_owned()) });
+        }
+        Ok(cases.into_iter().map(|case| Prepared::new(case, Api::Grid, &ask)).collect())
+    }
+
+    fn load(&self, inputs: Vec<Prepared>) -> SteadyLoad {
+        SteadyLoad { inputs, rate: self.rate, requests: self.requests, deadline: self.deadline }
+    }
+}

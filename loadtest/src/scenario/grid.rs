@@ -1,0 +1,267 @@
+//! A small grid of its own: a router and a few experts of the catalog, as real processes on free ports.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nanogrid_proto::inference::ModelReadyRequest;
+use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use nanogrid_proto::v1::ListExpertsRequest;
+use nanogrid_proto::v1::grid_client::GridClient;
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+
+use super::front::Front;
+use super::metrics::Ops;
+use super::process::{Addresses, Process, Program};
+use crate::Error;
+use crate::cases::Manifest;
+
+/// Far longer than a start takes, unoptimised and beside others.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Where the parts of a grid are found.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Folder of `nanogrid-router` and `nanogrid-expert`.
+    pub programs: PathBuf,
+    /// The experts' packages.
+    pub catalog: PathBuf,
+    /// The router's own package.
+    pub classifier: PathBuf,
+    /// Keeps grid file and logs, in a folder for each grid; `None` = they go when the run is over.
+    pub keep: Option<PathBuf>,
+}
+
+/// What a grid consists of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout<'a> {
+    /// Experts by name, each with so many replicas.
+    pub(crate) experts: &'a [(&'a str, usize)],
+    /// Put a [`Front`] before each replica.
+    pub(crate) fronts: bool,
+}
+
+/// Ended when dropped.
+#[derive(Debug)]
+pub(crate) struct Grid {
+    router: Process,
+    /// Where the router answers.
+    pub(crate) address: SocketAddr,
+    /// What the router counts.
+    pub(crate) ops: Ops,
+    /// In the order of the layout.
+    pub(crate) replicas: Vec<Replica>,
+    _folder: Folder,
+}
+
+/// One process of an expert.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) process: Process,
+    /// Where it listens itself.
+    pub(crate) own_address: SocketAddr,
+    /// Where the router asks for it: its own address, or that of its front.
+    pub(crate) address: SocketAddr,
+    /// What it counts.
+    pub(crate) ops: Ops,
+    pub(crate) front: Option<Front>,
+    expert: String,
+}
+
+/// Grid file and logs.
+#[derive(Debug)]
+enum Folder {
+    Gone(TempDir),
+    Kept(PathBuf),
+}
+
+/// The part of a grid file that is needed here.
+#[derive(Serialize)]
+struct GridFile {
+    expert: Vec<Expert>,
+}
+
+#[derive(Serialize)]
+struct Expert {
+    name: String,
+    task: String,
+    version: Vec<Version>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: u32,
+    endpoints: Vec<String>,
+}
+
+impl Grid {
+    /// Starts everything and waits until the router has reached every replica.
+    pub(crate) async fn start(place: &Place, layout: Layout<'_>) -> Result<Self, Error> {
+        let folder = Folder::new(place.keep.as_deref())?;
+        let mut addresses = Addresses::new();
+        let (mut experts, mut replicas) = (Vec::new(), Vec::new());
+        for (name, n_replicas) in layout.experts {
+            let package = place.catalog.join(name);
+            let Manifest { name, task, default_version } = Manifest::read(&package.join("expert.toml"))?;
+            let mut endpoints = Vec::new();
+            for idx in 0..*n_replicas {
+                let own_address = addresses.free()?;
+                let address = if layout.fronts { addresses.free()? } else { own_address };
+                let front =
+                    if layout.fronts { Some(Front::start(address, own_address).await?) } else { None };
+                let ops = addresses.free()?;
+                let arguments = [listen(own_address, ops), vec![absolute(&package)]].concat();
+                let log = folder.path().join(format!("{name}-{idx}.log"));
+                let process = place.program("nanogrid-expert", arguments, log)?.start()?;
+                endpoints.push(format!("static://{address}"));
+                replicas.push(Replica {
+                    process,
+                    own_address,
+                    address,
+                    ops: Ops::at(ops),
+                    front,
+                    expert: name.clone(),
+                });
+            }
+            experts.push(Expert {
+                name,
+                task,
+                version: vec![Version { version: default_version, endpoints }],
+            });
+        }
+        let grid_file = folder.path().join("grid.toml");
+        let text = toml::to_string(&GridFile { expert: experts }).expect("plain data");
+        fs::write(&grid_file, text).map_err(unwritable(&grid_file))?;
+
+        let (address, ops) = (addresses.free()?, addresses.free()?);
+        let mut arguments = listen(address, ops);
+        arguments.extend(["--grid".to_owned(), absolute(&grid_file)]);
+        arguments.extend(["--classifier".to_owned(), absolute(&place.classifier)]);
+        let log = folder.path().join("router.log");
+        let router = place.program("nanogrid-router", arguments, log)?.start()?;
+        let mut grid = Self { router, address, ops: Ops::at(ops), replicas, _folder: folder };
+        for idx in 0..grid.replicas.len() {
+            grid.until_in_use(idx).await?;
+        }
+        Ok(grid)
+    }
+
+    /// Waits until the router can pick replica `idx`.
+    pub(crate) async fn until_in_use(&mut self, idx: usize) -> Result<(), Error> {
+        let mut router = GridClient::new(lazy(self.address));
+        let address = self.replicas[idx].address.to_string();
+        let start = Instant::now();
+        loop {
+            if let Ok(experts) = router.list_experts(ListExpertsRequest {}).await {
+                let endpoints = experts.into_inner().experts.into_iter().flat_map(|expert| expert.endpoints);
+                if endpoints.into_iter().any(|endpoint| endpoint.address == address && endpoint.ready) {
+                    return Ok(());
+                }
+            }
+            self.router.is_alive()?;
+            self.replicas[idx].process.is_alive()?;
+            wait_a_little(start, || format!("{address} is in use by the router")).await?;
+        }
+    }
+
+    /// Waits until replica `idx` itself can answer.
+    pub(crate) async fn until_answering(&mut self, idx: usize) -> Result<(), Error> {
+        let address = self.replicas[idx].own_address;
+        let start = Instant::now();
+        loop {
+            let name = self.replicas[idx].expert.clone();
+            // A new connection each time: one that failed waits before it tries again.
+            let mut expert = GrpcInferenceServiceClient::new(lazy(address));
+            let asked = expert.model_ready(ModelReadyRequest { name, version: String::new() }).await;
+            if asked.is_ok_and(|answer| answer.into_inner().ready) {
+                return Ok(());
+            }
+            self.replicas[idx].process.is_alive()?;
+            wait_a_little(start, || format!("{address} is ready")).await?;
+        }
+    }
+
+    /// Resident bytes of the router and of each replica.
+    pub(crate) fn memory(&self) -> Vec<u64> {
+        let experts = self.replicas.iter().map(|replica| replica.process.memory());
+        std::iter::once(self.router.memory()).chain(experts).collect()
+    }
+}
+
+impl Place {
+    /// The programs beside this one, and the packages of the project that this is run in.
+    pub fn beside(program: &Path) -> Self {
+        Self {
+            programs: program.parent().unwrap_or(Path::new(".")).to_owned(),
+            catalog: "experts/catalog".into(),
+            classifier: "router/model/1".into(),
+            keep: None,
+        }
+    }
+
+    fn program(&self, name: &str, arguments: Vec<String>, log: PathBuf) -> Result<Program, Error> {
+        let path = self.programs.join(name);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        if !path.is_file() {
+            let beside = std::env::current_exe().unwrap_or_default();
+            return Err(Error::NoProgram { path, beside });
+        }
+        Ok(Program { path, arguments, log })
+    }
+}
+
+impl Folder {
+    fn new(keep: Option<&Path>) -> Result<Self, Error> {
+        match keep {
+            None => {
+                let folder = tempfile::Builder::new().prefix("nanogrid-scenario-").tempdir();
+                folder.map(Self::Gone).map_err(unwritable(&std::env::temp_dir()))
+            }
+            Some(root) => {
+                let numbers = (1..).map(|number| root.join(format!("grid-{number}")));
+                let path = numbers.into_iter().find(|path| !path.exists()).expect("numbers do not end");
+                fs::create_dir_all(&path).map_err(unwritable(&path))?;
+                Ok(Self::Kept(std::path::absolute(&path).unwrap_or(path)))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Gone(folder) => folder.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+fn listen(address: SocketAddr, ops: SocketAddr) -> Vec<String> {
+    vec!["--listen".to_owned(), address.to_string(), "--ops".to_owned(), ops.to_string()]
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or(path.to_owned()).display().to_string()
+}
+
+fn lazy(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address is a host and a port")
+        .connect_lazy()
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Unwritable { path, source }
+}
+
+async fn wait_a_little(start: Instant, what: impl Fn() -> String) -> Result<(), Error> {
+    if start.elapsed() > START_LIMIT {
+        return Err(Error::TooLong { what: what(), limit: START_LIMIT });
+    }
+    tokio::time::sleep(LOOK_EVERY).await;
+    Ok(())
+}
