@@ -124,11 +124,14 @@ pub struct Breaker {
     shared: Arc<Shared>,
 }
 
+const CLOSED: u64 = 0;
+const PROBING: u64 = u64::MAX;
+
 #[derive(Debug)]
 struct Shared {
     born: Instant,
-    /// [`BreakerState`] in one word, see [`Shared::read`]. Written under the lock, read without it: a picker looks at
-    /// every breaker of a pool for every call.
+    /// [`BreakerState`] in one word: [`CLOSED`], [`PROBING`], or microseconds from `born` to the end of the rest. Written
+    /// under the lock, read without it: a picker looks at every breaker of a pool for every call.
     state: AtomicU64,
     record: Mutex<Record>,
 }
@@ -138,8 +141,9 @@ struct Record {
     /// Counts changes of state. A permit from another generation has nothing to say any more.
     generation: u64,
     failures_in_a_row: u32,
-    /// Rests since the last time it worked for a whole window.
-    rests: u32,
+    /// Rests since it last worked for a whole window. One that closes and soon trips again goes on doubling, or an endpoint
+    /// that fails two calls in three would be back every second.
+    n_rests: u32,
     closed_at: Option<Instant>,
     /// Good and bad calls.
     window: Window,
@@ -158,35 +162,62 @@ pub struct Permit {
 impl Breaker {
     /// A closed breaker. The seed makes the jitter of its rests repeatable.
     pub fn new(seed: u64) -> Self {
-        let _ = seed;
-        unimplemented!()
+        let record = Record {
+            generation: 0,
+            failures_in_a_row: 0,
+            n_rests: 0,
+            closed_at: None,
+            window: Window::new(Duration::ZERO),
+            random: SmallRng::seed_from_u64(seed),
+        };
+        let shared = Shared { born: Instant::now(), state: AtomicU64::new(CLOSED), record: Mutex::new(record) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// A permit while calls flow, or one for a probe when the rest is over. `None`: call another endpoint.
     pub fn admit(&self) -> Option<Permit> {
-        unimplemented!()
+        let mut record = self.shared.lock();
+        match self.state() {
+            BreakerState::Closed => Some(self.permit(&record, false)),
+            BreakerState::Open { until } if until <= Instant::now() => {
+                self.shared.enter(&mut record, BreakerState::Probing);
+                Some(self.permit(&record, true))
+            }
+            BreakerState::Open { .. } | BreakerState::Probing => None,
+        }
     }
 
     /// A permit in any state, for the last endpoint of a pool and in panic. If a probe is due, this is it; otherwise, while
     /// open, the verdict is not needed and changes nothing.
     pub fn admit_anyway(&self) -> Permit {
-        unimplemented!()
+        self.admit().unwrap_or_else(|| self.permit(&self.shared.lock(), false))
     }
 
-    /// Whether [`Self::admit`] would give a permit now, unless another caller is faster.
+    /// Whether [`Self::admit`] would give a permit now, unless another caller is faster. Takes no lock.
     pub fn would_admit(&self, now: Instant) -> bool {
-        let _ = now;
-        unimplemented!()
+        match self.state() {
+            BreakerState::Closed => true,
+            BreakerState::Open { until } => until <= now,
+            BreakerState::Probing => false,
+        }
     }
 
     /// What it does at the moment, for pickers, metrics and people. Takes no lock.
     pub fn state(&self) -> BreakerState {
-        unimplemented!()
+        match self.shared.state.load(Ordering::Acquire) {
+            CLOSED => BreakerState::Closed,
+            PROBING => BreakerState::Probing,
+            micros => BreakerState::Open { until: self.shared.born + Duration::from_micros(micros) },
+        }
     }
 
     /// Whether calls flow without restriction. Takes no lock.
     pub fn is_closed(&self) -> bool {
         self.state() == BreakerState::Closed
+    }
+
+    fn permit(&self, record: &Record, probe: bool) -> Permit {
+        Permit { shared: Arc::clone(&self.shared), generation: record.generation, probe }
     }
 }
 
@@ -197,8 +228,110 @@ impl Permit {
     }
 
     /// Gives the permit back with what the call said. Returns the change of state, if it caused one.
-    pub fn record(self, settings: &BreakerSettings, verdict: Verdict) -> Option<Transition> {
-        let _ = (settings, verdict);
-        unimplemented!()
+    pub fn record(mut self, settings: &BreakerSettings, verdict: Verdict) -> Option<Transition> {
+        if verdict == Verdict::Neutral {
+            // Dropped: a probe that says nothing leaves the next caller to find out.
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut record = shared.lock();
+        if self.generation != record.generation {
+            return None;
+        }
+        if std::mem::take(&mut self.probe) {
+            return Some(match verdict {
+                Verdict::Success => shared.close(&mut record),
+                Verdict::Failure | Verdict::Shed | Verdict::Neutral => {
+                    shared.open(&mut record, settings, Reason::FailedProbe)
+                }
+            });
+        }
+        if !matches!(shared.state.load(Ordering::Acquire), CLOSED) {
+            // Admitted anyway while open: only the probe decides.
+            return None;
+        }
+        let reason = record.count(settings, verdict)?;
+        Some(shared.open(&mut record, settings, reason))
     }
 }
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.probe {
+            return;
+        }
+        let mut record = self.shared.lock();
+        if self.generation == record.generation {
+            // The prober went away (deadline, client gone): let the next caller probe at once.
+            self.shared.enter(&mut record, BreakerState::Open { until: Instant::now() });
+        }
+    }
+}
+
+impl Shared {
+    /// Nothing under the lock can leave the record half changed, so a panic elsewhere is no reason to stop calling.
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, record: &mut Record, state: BreakerState) {
+        record.generation += 1;
+        let word = match state {
+            BreakerState::Closed => CLOSED,
+            BreakerState::Probing => PROBING,
+            BreakerState::Open { until } => {
+                let micros = until.saturating_duration_since(self.born).as_micros();
+                u64::try_from(micros).unwrap_or(u64::MAX).clamp(CLOSED + 1, PROBING - 1)
+            }
+        };
+        self.state.store(word, Ordering::Release);
+    }
+
+    fn open(&self, record: &mut Record, settings: &BreakerSettings, reason: Reason) -> Transition {
+        let now = Instant::now();
+        if record.closed_at.take().is_some_and(|closed_at| now - closed_at >= settings.window) {
+            record.n_rests = 0;
+        }
+        let backoff = Backoff::new(settings.rest, settings.longest_rest);
+        let rest = backoff.delay_with(record.n_rests, &mut record.random);
+        record.n_rests = record.n_rests.saturating_add(1);
+        self.enter(record, BreakerState::Open { until: now + rest });
+        Transition::Opened { reason, rest }
+    }
+
+    fn close(&self, record: &mut Record) -> Transition {
+        record.failures_in_a_row = 0;
+        record.window.restart(record.window.length());
+        record.closed_at = Some(Instant::now());
+        self.enter(record, BreakerState::Closed);
+        Transition::Closed
+    }
+}
+
+impl Record {
+    /// Counts a call that was admitted while closed. Returns why to trip, if it is time to.
+    fn count(&mut self, settings: &BreakerSettings, verdict: Verdict) -> Option<Reason> {
+        if self.window.length() != settings.window {
+            self.window.restart(settings.window);
+        }
+        match verdict {
+            Verdict::Success => self.failures_in_a_row = 0,
+            Verdict::Failure => self.failures_in_a_row += 1,
+            Verdict::Shed | Verdict::Neutral => {}
+        }
+        let succeeded = verdict == Verdict::Success;
+        let [good, bad] = self.window.add(Instant::now(), [succeeded.into(), (!succeeded).into()]);
+        if succeeded {
+            return None;
+        }
+        if self.failures_in_a_row >= settings.consecutive_failures.max(1) {
+            return Some(Reason::ConsecutiveFailures);
+        }
+        let n_calls = good.saturating_add(bad);
+        let too_few_good = f64::from(good) < f64::from(settings.success_rate) * f64::from(n_calls);
+        (n_calls >= settings.least_calls && too_few_good).then_some(Reason::SuccessRate)
+    }
+}
+
+#[cfg(test)]
+mod tests;
