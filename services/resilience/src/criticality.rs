@@ -34,9 +34,8 @@ impl Criticality {
         }
     }
 
-    /// The part of a limit, in percent, that requests of this class and below may fill. The steps are those of our guide:
-    /// the sheddable ones leave half and a quarter, enough for a burst of users; the last twentieth is for what must not
-    /// wait behind ordinary users.
+    /// The part of a limit, in percent, that requests of this class and below may fill. What is sheddable leaves a half
+    /// and a quarter, room for a burst of users; the last twentieth is for what must not wait behind ordinary users.
     pub const fn percent(self) -> usize {
         match self {
             Self::Sheddable => 50,
