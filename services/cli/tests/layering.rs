@@ -15,6 +15,8 @@ const LEVELS: &[(&str, u8)] = &[
     ("nanogrid-onnx", 1),
     // For tests only: it is made of the services that it stands in for.
     ("nanogrid-testkit", 2),
+    // For tests only: what reads the bytes of strangers.
+    ("nanogrid-fuzz", 2),
     ("nanogrid-router", 2),
     ("nanogrid-experts", 2),
     ("nanogrid", 2),

@@ -23,4 +23,4 @@ pub use health::Health;
 pub use network::Network;
 pub use server::{Drain, Options, Server};
 pub use services::{Services, methods};
-pub use signal::shutdown_signal;
+pub use signal::{second_shutdown_signal, shutdown_signal};
