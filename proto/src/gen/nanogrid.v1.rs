@@ -1390,6 +1390,9 @@ pub struct StatusResponse {
     /// Requests that may be answered at the same time; further ones are refused.
     #[prost(uint64, tag = "10")]
     pub requests_limit: u64,
+    /// Faults in force, which make calls slow or fail on purpose: see ListFaults. 0 in normal times.
+    #[prost(uint32, tag = "11")]
+    pub faults: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReloadRequest {}
