@@ -193,6 +193,15 @@ impl Breaker {
         self.admit().unwrap_or_else(|| self.permit(&self.shared.lock(), false))
     }
 
+    /// Ends a rest now: whoever was called is another process than the one that failed, or has begun to answer, so that the
+    /// next caller may find out.
+    pub fn probe_now(&self) {
+        let mut record = self.shared.lock();
+        if matches!(self.state(), BreakerState::Open { .. }) {
+            self.shared.enter(&mut record, BreakerState::Open { until: Instant::now() });
+        }
+    }
+
     /// Whether [`Self::admit`] would give a permit now, unless another caller is faster. Takes no lock.
     pub fn would_admit(&self, now: Instant) -> bool {
         match self.state() {

@@ -87,6 +87,15 @@ impl Load {
         Pending { shared: Arc::clone(&self.shared) }
     }
 
+    /// Expects answers within `initial` from now on, whatever was seen before: the pool's median, known only when the
+    /// endpoint becomes ready.
+    pub fn expect(&self, now: Instant, initial: Duration) {
+        let now = self.shared.millis(now);
+        let initial = micros(initial);
+        self.shared.peak.update(now, |_, _| initial);
+        self.shared.rtt.update(now, |_, _| initial);
+    }
+
     /// Begins the slow start: from here the endpoint takes a tenth of its share, and all of it 10 s later.
     pub fn warm_from(&self, now: Instant) {
         self.shared.warm_from.store(self.shared.millis(now) + 1, Ordering::Relaxed);
