@@ -12,6 +12,7 @@ use nanogrid_rollout::Split;
 use nanogrid_serving::Network;
 use nanogrid_settings::{ExpertName, Task, VersionLabel, grid};
 use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics, VersionMetrics};
+use tokio::time::Instant;
 
 use crate::{
     endpoint::{Endpoint, Identity, Pool, Registry},
@@ -286,6 +287,12 @@ impl Version {
     /// Can a call be sent to it now?
     pub fn is_ready(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.is_ready())
+    }
+
+    /// Do more than half of its endpoints say that they have too much to do?
+    pub fn is_mostly_shedding(&self, now: Instant) -> bool {
+        let ready = || self.endpoints.iter().filter(|endpoint| endpoint.is_ready());
+        ready().filter(|endpoint| endpoint.history.sheds(now)).count() * 2 > ready().count()
     }
 
     /// What each of its endpoints lacks.

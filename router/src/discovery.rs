@@ -12,13 +12,14 @@ use nanogrid_telemetry::metrics::RouterMetrics;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use crate::{catalog::Catalog, classify::Classifier};
+use crate::{cache::Caches, catalog::Catalog, classify::Classifier};
 
 /// Keeps a catalog equal to a grid file.
 #[derive(Debug)]
 pub struct Discovery {
     path: PathBuf,
     catalog: Arc<Catalog>,
+    caches: Arc<Caches>,
     classifier: Arc<Classifier>,
     metrics: RouterMetrics,
     /// Why the newest state was refused; empty when it was not. Held while a state is taken: one at a time.
@@ -30,10 +31,11 @@ impl Discovery {
     pub fn start(
         path: PathBuf,
         catalog: Arc<Catalog>,
+        caches: Arc<Caches>,
         classifier: Arc<Classifier>,
         metrics: RouterMetrics,
     ) -> Result<Self, Error> {
-        let discovery = Self { path, catalog, classifier, metrics, refused: Mutex::default() };
+        let discovery = Self { path, catalog, caches, classifier, metrics, refused: Mutex::default() };
         discovery.take(&grid::Grid::read(&discovery.path)?);
         Ok(discovery)
     }
@@ -86,6 +88,7 @@ impl Discovery {
 
     fn take(&self, grid: &grid::Grid) {
         let grid = self.catalog.replace(grid);
+        self.caches.keep(&grid);
         info!(generation = grid.generation, experts = grid.experts().count(), "grid in use");
         self.classifier.compare(&grid);
     }

@@ -1,11 +1,12 @@
-//! Decides which experts to ask, in which version, for how long. Pure: no I/O and no clock, so that every rule here is a
-//! row of a table in the tests. Time left arrives as an argument.
+//! Decides which experts to ask, in which version, until when, and who stands in for one that cannot answer. Pure: no I/O
+//! and no clock, so that every rule here is a row of a table in the tests. The time arrives as an argument.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use nanogrid_resilience::deadline;
-use nanogrid_settings::ExpertName;
+use nanogrid_settings::{ExpertName, VersionLabel, grid};
 use nanogrid_telemetry::metrics::{DecidedBy, Verdict};
+use tokio::time::Instant;
 
 use crate::{
     catalog::{Expert, Grid, Version},
@@ -30,8 +31,31 @@ pub struct Call {
     pub expert: Arc<Expert>,
     /// Which of its versions, by its place in `expert.versions`.
     pub version_idx: usize,
-    /// Time for the whole call, tries and all.
+    /// Time for the call as it was planned, tries and all.
     pub limit: Duration,
+    /// When whoever answers must have answered: the request's own end, less what it takes to reply.
+    pub deadline: Instant,
+    /// Who answers instead when it cannot, the first one first.
+    pub substitutes: Vec<Substitute>,
+}
+
+/// Who answers in place of a version that cannot.
+#[derive(Clone, Debug)]
+pub enum Substitute {
+    /// Another version of the same expert, by its place in `expert.versions`.
+    Version(usize),
+    /// Another expert for the same task, and which of its versions.
+    Expert(Arc<Expert>, usize),
+    /// Nobody: this label.
+    Label(String),
+}
+
+/// When something must be over, and when "now" was.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Time {
+    pub now: Instant,
+    pub deadline: Instant,
 }
 
 /// Why these experts and no others.
@@ -121,32 +145,64 @@ pub fn make(
     scores: &Scores,
     grid: &Grid,
     default_max: usize,
-    time_left: Duration,
+    now: Instant,
 ) -> Result<Plan, Error> {
     let decision = decide(request, scores, grid, default_max)?;
+    let time = Time { now, deadline: request.deadline };
     let chosen = decision.candidates.iter().filter(|candidate| candidate.why.is_chosen());
     let calls = chosen
-        .map(|candidate| call(&request.split, grid.expert(candidate.expert.as_str())?, time_left))
+        .map(|candidate| call(&request.split, candidate.expert.as_str(), grid, time))
         .collect::<Result<_, Error>>()?;
     Ok(Plan { decision, calls })
 }
 
-/// One call within what is left of the request's time.
-pub fn call(split: &Split, expert: &Arc<Expert>, time_left: Duration) -> Result<Call, Error> {
-    let limit = deadline::for_call(time_left).ok_or(Error::Expired)?;
-    let limit = expert.timeout.map_or(limit, |timeout| timeout.min(limit));
-    Ok(Call { expert: expert.clone(), version_idx: version(split, expert)?, limit })
+/// One call to the expert of this name, within what is left of the request's time.
+pub fn call(split: &Split, expert: &str, grid: &Grid, Time { now, deadline }: Time) -> Result<Call, Error> {
+    let expert = grid.expert(expert)?;
+    let time_left = deadline::for_call(deadline.saturating_duration_since(now)).ok_or(Error::Expired)?;
+    let version_idx = version(split, expert)?;
+    Ok(Call {
+        expert: expert.clone(),
+        version_idx,
+        limit: expert.timeout.map_or(time_left, |timeout| timeout.min(time_left)),
+        deadline: now + time_left,
+        substitutes: substitutes(split, expert, version_idx, grid),
+    })
 }
 
 /// The client's choice, or by weight: equal keys see equal versions.
 fn version(split: &Split, expert: &Expert) -> Result<usize, Error> {
-    if let Some(choice) = split.version {
-        return expert.version(choice);
+    match split.version {
+        Some(choice) => expert.version(choice),
+        None => Ok(by_weight(split, expert)),
     }
-    Ok(match &split.key {
+}
+
+fn by_weight(split: &Split, expert: &Expert) -> usize {
+    match &split.key {
         SplitKey::Sticky(key) => expert.split.pick(key.as_bytes()),
         SplitKey::Random(key) => expert.split.pick(&key.to_le_bytes()),
-    })
+    }
+}
+
+/// What the grid file says; and for a canary that nobody asked for, the stable version: being part of a trial must not
+/// cost a client its answer.
+fn substitutes(split: &Split, expert: &Expert, version_idx: usize, grid: &Grid) -> Vec<Substitute> {
+    let is_trial =
+        split.version.is_none() && expert.versions[version_idx].label == Some(VersionLabel::Canary);
+    let stable = expert.stable_version().filter(|_| is_trial).map(Substitute::Version);
+    let named = expert.policy.fallback.iter().filter_map(|fallback| match fallback {
+        grid::Fallback::Version(number) => {
+            let idx = expert.versions.iter().position(|version| version.number == *number)?;
+            (idx != version_idx).then_some(Substitute::Version(idx))
+        }
+        grid::Fallback::Expert(name) => {
+            let other = grid.get(name.as_str())?;
+            Some(Substitute::Expert(other.clone(), by_weight(split, other)))
+        }
+        grid::Fallback::Label(label) => Some(Substitute::Label(label.clone())),
+    });
+    stable.into_iter().chain(named).collect()
 }
 
 fn decide(request: &Request, scores: &Scores, grid: &Grid, default_max: usize) -> Result<Decision, Error> {

@@ -15,6 +15,7 @@ use tonic::codec::CompressionEncoding::{Deflate, Gzip};
 use crate::{
     Router,
     admission::Admission,
+    cache::Caches,
     catalog::Catalog,
     classify::Classifier,
     control::ControlService,
@@ -63,9 +64,11 @@ impl RouterServer {
             metrics.clone(),
         ));
         let catalog = Arc::new(Catalog::new(network.clone(), metrics.clone()));
+        let caches = Arc::new(Caches::new(metrics.clone()));
         let discovery = Discovery::start(
             settings.grid_file.clone(),
             catalog.clone(),
+            caches.clone(),
             classifier.clone(),
             metrics.clone(),
         )?;
@@ -83,14 +86,15 @@ impl RouterServer {
         // One of the largest messages always has room.
         let max_bytes = settings.max_bytes_in_flight.max(max_message);
         let admission = Admission::new(settings.max_in_flight, max_bytes, metrics.admission());
+        let faults = Arc::new(Faults::new(settings.faults_allowed, rand::random(), metrics.clone()));
         let router = Router {
             catalog,
             classifier,
-            dispatch: Dispatch { max_message },
+            dispatch: Dispatch::new(max_message, caches, faults.clone()),
             limits: Limits::from(settings),
             max_experts: settings.max_experts,
             admission: Arc::new(admission),
-            faults: Arc::new(Faults::new(settings.faults_allowed, rand::random(), metrics.clone())),
+            faults,
             metrics,
         };
         Ok(Self {

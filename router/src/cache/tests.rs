@@ -8,7 +8,6 @@ use nanogrid_proto::{
     },
     tensor::{Data, Tensor, set_inputs, set_outputs},
 };
-use nanogrid_rollout::Split;
 use nanogrid_settings::{Policy, Task};
 use nanogrid_telemetry::metrics::Registry;
 use tokio::time::{advance, sleep};
@@ -31,21 +30,9 @@ impl Asked {
     fn new(max_bytes: usize) -> Self {
         let registry = Registry::new();
         let metrics = RouterMetrics::new(&registry);
-        let version = Version {
-            number: 1,
-            weight: 10_000,
-            label: None,
-            calls: metrics.calls("intent", "1"),
-            endpoints: Vec::new(),
-        };
         let expert = Expert {
-            name: "intent".parse().unwrap(),
-            task: Task::TextClassification,
-            title: String::new(),
-            timeout: None,
             policy: Policy { cache: Some(grid::Cache { max_bytes, ttl: TTL }), ..Policy::default() },
-            versions: vec![version],
-            split: Split::try_new("intent", [10_000]).unwrap(),
+            ..Expert::of("intent", Task::TextClassification, &[(1, 10_000, None)])
         };
         Self { caches: Caches::new(metrics), expert, registry, n_asked: AtomicUsize::new(0) }
     }
@@ -147,7 +134,8 @@ async fn calls_that_differ_in_what_an_answer_depends_on_are_not_equal() {
 async fn the_form_of_the_tensors_makes_no_difference() {
     let asked = Asked::new(1 << 20);
     asked.ask(&message("hi")).await;
-    let contents = InferTensorContents { bytes_contents: vec![Bytes::from_static(b"hi")], ..Default::default() };
+    let contents =
+        InferTensorContents { bytes_contents: vec![Bytes::from_static(b"hi")], ..Default::default() };
     let input = InferInputTensor {
         name: "text".to_owned(),
         datatype: "BYTES".to_owned(),
@@ -201,10 +189,8 @@ async fn a_leader_that_fails_is_followed_by_the_next_and_errors_are_not_kept() {
 async fn a_leader_that_leaves_is_followed_by_the_next() {
     let asked = Asked::new(1 << 20);
     let message = message("hi");
-    let leader = tokio::time::timeout(
-        Duration::from_millis(10),
-        asked.ask_within(PATIENCE, &message, pending()),
-    );
+    let leader =
+        tokio::time::timeout(Duration::from_millis(10), asked.ask_within(PATIENCE, &message, pending()));
     let (leader, follower) = tokio::join!(leader, asked.ask(&message));
     assert!(leader.is_err(), "dropped on its way");
     assert!(matches!(follower, Found::Asked(Ok(_))), "{follower:?}");

@@ -1,12 +1,12 @@
 //! Questions about a model instead of to it: descriptions and statistics. No part of any request's time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tokio::time::timeout;
 use tonic::{Response, Status, transport::Channel};
 
-use super::call::pick;
+use super::pick::{Tried, pick};
 use crate::{catalog::Version, endpoint::Endpoint, error::CallError};
 
 /// Asks any endpoint of `version`.
@@ -15,25 +15,26 @@ pub async fn ask_about<T>(
     limit: Duration,
     ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
 ) -> Result<T, CallError> {
-    let (endpoint, channel) = pick(version, None).ok_or_else(|| CallError::nobody(version))?;
-    ask_over(&endpoint, channel, limit, ask).await
+    let picked = pick(version, &Tried::default(), |_endpoint| true);
+    let picked = picked.ok_or_else(|| CallError::nobody(version))?;
+    ask_over(picked.endpoint, picked.channel, limit, ask).await
 }
 
 /// Asks this endpoint and no other.
 pub async fn ask_endpoint<T>(
-    endpoint: &Arc<Endpoint>,
+    endpoint: &Endpoint,
     limit: Duration,
     ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
 ) -> Result<T, CallError> {
     let channel = endpoint.channel().ok_or_else(|| CallError::NoEndpoint {
         version: endpoint.identity.version,
-        reason: endpoint.state().reason().to_owned(),
+        reason: endpoint.reason(),
     })?;
     ask_over(endpoint, channel, limit, ask).await
 }
 
 async fn ask_over<T>(
-    endpoint: &Arc<Endpoint>,
+    endpoint: &Endpoint,
     channel: Channel,
     limit: Duration,
     ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,

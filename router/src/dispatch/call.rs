@@ -1,101 +1,150 @@
-//! One call to one expert: pick an endpoint, try it, look at what came back, perhaps try again.
+//! One call to one version of one expert. Is it worth sending at all? Then its tries, and what came of them is told to
+//! everyone who learns from calls rather than from tries.
 //!
-//! Everything that chooses belongs into [`Dispatch::attempts`], in this order from the outside in: deadline, retry, version
-//! (already chosen by the plan), balancing, breaker, connection.
+//! In this order from the outside in: deadline, throttle, gate of the version, and then retries, balancing, breaker and
+//! connection for each try.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::HeaderMap;
-use nanogrid_proto::inference::{ModelInferRequest, ModelInferResponse};
+use nanogrid_proto::inference::ModelInferRequest;
+use nanogrid_resilience::{Criticality, Transition, Verdict};
+use nanogrid_serving::status::metadata;
 use nanogrid_telemetry::{
     TraceId,
     metrics::{CallMetrics, CallStatus},
     names, trace_id,
 };
 use tokio::time::Instant;
-use tonic::{Response, transport::Channel};
-use tracing::{Instrument, Span, debug, field::Empty, info_span};
+use tracing::{Instrument, Span, debug, field::Empty, info, info_span, warn};
 
 use super::{
     Dispatch,
+    attempts::Asked,
     client::{self, TimeLimit},
 };
-use crate::{catalog::Version, endpoint::Endpoint, error::CallError, plan::Call};
+use crate::{
+    catalog::{Expert, Version},
+    error::CallError,
+};
 
-/// What became of a call, before anyone has looked into the answer.
+/// A part of the way of a call: to the version that was planned, or to one that stands in.
 #[derive(Debug)]
-pub struct Attempted {
-    /// The answer as it came.
-    pub result: Result<Response<ModelInferResponse>, CallError>,
-    /// Who gave it, or failed last.
-    pub endpoint: Option<Arc<str>>,
-    /// How often someone was asked.
-    pub attempts: u32,
-    /// The whole call.
-    pub total: Duration,
+pub(super) struct Leg<'a> {
+    pub(super) expert: &'a Expert,
+    pub(super) version: &'a Version,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) limit: TimeLimit,
+    /// Whoever called us is retrying already.
+    pub(super) is_a_retry: bool,
+    message: &'a ModelInferRequest,
+}
+
+impl<'a> Leg<'a> {
+    /// Within the expert's own limit, and before `deadline`.
+    pub(super) fn new(
+        expert: &'a Expert,
+        version: &'a Version,
+        deadline: Instant,
+        message: &'a ModelInferRequest,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        let whole = expert.timeout.map_or(left, |timeout| timeout.min(left));
+        let limit = TimeLimit { whole, deadline: now + whole };
+        let is_a_retry = headers.get(client::PREVIOUS_ATTEMPTS).is_some_and(|n| n.as_bytes() != b"0");
+        Self { expert, version, headers, limit, is_a_retry, message }
+    }
+
+    /// As it is sent: the client's, but for the name and the version of the model.
+    pub(super) fn message(&self) -> ModelInferRequest {
+        ModelInferRequest {
+            model_name: self.expert.name.to_string(),
+            model_version: self.version.number.to_string(),
+            ..self.message.clone()
+        }
+    }
+
+    fn criticality(&self) -> Criticality {
+        let word = self.headers.get(metadata::CRITICALITY).and_then(|word| word.to_str().ok());
+        // Checked where it came in.
+        word.and_then(|word| word.parse().ok()).unwrap_or_default()
+    }
 }
 
 impl Dispatch {
-    /// Sends `message` to the expert, as it is but for the name and the version of the model.
-    pub async fn forward(
-        &self,
-        call: &Call,
-        mut message: ModelInferRequest,
-        headers: &HeaderMap,
-    ) -> Attempted {
-        let version = call.version();
-        let span = span(call);
-        let ending = Ending::new(&version.calls, trace_id(&span));
-        message.model_name = call.expert.name.to_string();
-        message.model_version = version.number.to_string();
-
-        let (result, endpoint, attempts) =
-            self.attempts(call, &message, headers).instrument(span.clone()).await;
-
-        let status = result.as_ref().err().map_or(CallStatus::Answered, CallError::status);
-        record(&span, endpoint.as_deref(), &result);
-        let total = ending.ended(status, attempts > 0);
-        Attempted { result, endpoint, attempts, total }
+    pub(super) async fn call<'a>(&self, leg: &'a Leg<'a>) -> Asked {
+        let span = span(leg);
+        let ending = Ending::new(&leg.version.calls, trace_id(&span));
+        let asked = self.guarded(leg).instrument(span.clone()).await;
+        let status = asked.answer.as_ref().err().map_or(CallStatus::Answered, CallError::status);
+        record(&span, &asked);
+        ending.ended(status, asked.n_attempts > 0);
+        asked
     }
 
-    async fn attempts(
-        &self,
-        call: &Call,
-        message: &ModelInferRequest,
-        headers: &HeaderMap,
-    ) -> (Result<Response<ModelInferResponse>, CallError>, Option<Arc<str>>, u32) {
-        let limit = TimeLimit::from_now(call.limit);
-        let mut last: Option<Arc<Endpoint>> = None;
-        let mut attempts = 0;
-        loop {
-            let Some((endpoint, channel)) = pick(call.version(), last.as_ref()) else {
-                return (Err(CallError::nobody(call.version())), None, attempts);
-            };
-            attempts += 1;
-            let address = &endpoint.identity.address;
-            let request = client::request(message.clone(), headers, &Span::current());
-            match client::infer(channel, request, address, limit, self.max_message).await {
-                // Nobody has seen the request, so that trying once more costs the expert nothing.
-                Err(error @ CallError::NotSent { .. }) if attempts == 1 => {
-                    debug!(%error, "trying once more");
-                    last = Some(endpoint);
-                }
-                result => return (result, Some(address.clone()), attempts),
-            }
+    async fn guarded<'a>(&self, leg: &'a Leg<'a>) -> Asked {
+        let (allowance, pool) = (&leg.expert.allowance, &leg.version.pool);
+        let left = leg.limit.left();
+        if let Some(usual) = pool.latency.p10().filter(|usual| left < *usual) {
+            allowance.metrics.doomed();
+            return not_sent(CallError::Doomed { left, usual });
+        }
+        let throttle = allowance.throttle(leg.criticality());
+        if !throttle.admit(&mut rand::rng()) {
+            allowance.metrics.throttled();
+            return not_sent(CallError::Throttled);
+        }
+        let Some(permit) = pool.gate.admit() else {
+            return not_sent(CallError::CircuitOpen { version: leg.version.number });
+        };
+        for_every_call(self, leg);
+
+        let asked = self.attempts(leg).await;
+
+        let error = asked.answer.as_ref().err();
+        throttle.record(!error.is_some_and(|error| matches!(error, CallError::Overloaded { .. })));
+        if let Some(transition) = permit.record(&leg.expert.gate, verdict(leg, left, error)) {
+            gate_changed(leg, transition);
+        }
+        asked
+    }
+}
+
+/// What the call says about its version.
+fn verdict(leg: &Leg<'_>, given: Duration, error: Option<&CallError>) -> Verdict {
+    let Some(error) = error else { return Verdict::Success };
+    let is_ample = leg.version.pool.latency.p99().is_some_and(|p99| given >= 2 * p99);
+    match error.verdict(is_ample) {
+        // Too much to do is no reason to do nothing.
+        Verdict::Shed => Verdict::Neutral,
+        verdict => verdict,
+    }
+}
+
+fn for_every_call(dispatch: &Dispatch, leg: &Leg<'_>) {
+    dispatch.budget.deposit();
+    leg.expert.allowance.retries.deposit();
+    leg.expert.allowance.hedges.deposit();
+}
+
+fn gate_changed(leg: &Leg<'_>, transition: Transition) {
+    let (expert, version) = (&leg.expert.name, leg.version.number);
+    match transition {
+        Transition::Opened { rest, .. } => {
+            leg.version.tries.circuit_opened();
+            warn!(%expert, version, ?rest, "most calls fail: the version is left alone");
+        }
+        Transition::Closed => {
+            leg.version.tries.circuit_closed();
+            info!(%expert, version, "calls succeed: the version is asked again");
         }
     }
 }
 
-/// Any ready endpoint, but not the one that has just failed when there is another.
-pub(super) fn pick(version: &Version, failed: Option<&Arc<Endpoint>>) -> Option<(Arc<Endpoint>, Channel)> {
-    let usable = |endpoint: &&Arc<Endpoint>| {
-        endpoint.is_ready() && failed.is_none_or(|failed| !Arc::ptr_eq(failed, endpoint))
-    };
-    let n_usable = version.endpoints.iter().filter(usable).count();
-    let skipped = if n_usable > 1 { rand::random_range(0..n_usable) } else { 0 };
-    // States change between two looks: whoever is ready in the second one is good enough.
-    let chosen = version.endpoints.iter().filter(usable).skip(skipped).chain(&version.endpoints);
-    chosen.filter_map(|endpoint| Some((endpoint.clone(), endpoint.channel()?))).next()
+fn not_sent(error: CallError) -> Asked {
+    Asked { answer: Err(error), endpoint: None, n_attempts: 0, is_hedged: false }
 }
 
 /// Counts the call however it ends: a dropped future counts as cancelled.
@@ -112,10 +161,9 @@ impl<'a> Ending<'a> {
         Self { metrics, trace_id, started: Instant::now(), status: CallStatus::Cancelled, was_sent: true }
     }
 
-    fn ended(mut self, status: CallStatus, was_sent: bool) -> Duration {
+    fn ended(mut self, status: CallStatus, was_sent: bool) {
         self.status = status;
         self.was_sent = was_sent;
-        self.started.elapsed()
     }
 }
 
@@ -129,7 +177,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn span(call: &Call) -> Span {
+fn span(leg: &Leg<'_>) -> Span {
     info_span!(
         "call",
         otel.name = client::METHOD,
@@ -139,21 +187,23 @@ fn span(call: &Call) -> Span {
         rpc.method = client::METHOD,
         rpc.status_code = Empty,
         error.type = Empty,
-        server.address = call.expert.name.as_str(),
+        server.address = leg.expert.name.as_str(),
         network.peer.address = Empty,
-        nanogrid.expert = call.expert.name.as_str(),
-        nanogrid.model.version = call.version().number,
+        nanogrid.expert = leg.expert.name.as_str(),
+        nanogrid.model.version = leg.version.number,
+        nanogrid.attempts = Empty,
     )
 }
 
-fn record<T>(span: &Span, endpoint: Option<&str>, result: &Result<T, CallError>) {
-    let code = result.as_ref().map_or_else(CallError::code, |_| tonic::Code::Ok);
+fn record(span: &Span, Asked { answer, endpoint, n_attempts, .. }: &Asked) {
+    let code = answer.as_ref().map_or_else(CallError::code, |_| tonic::Code::Ok);
     let code_name = names::status_code(code as i32);
     span.record(names::attribute::RPC_STATUS_CODE, code_name);
+    span.record("nanogrid.attempts", n_attempts);
     if let Some(endpoint) = endpoint {
-        span.record(names::attribute::NETWORK_PEER_ADDRESS, endpoint);
+        span.record(names::attribute::NETWORK_PEER_ADDRESS, &**endpoint);
     }
-    if let Err(error) = result {
+    if let Err(error) = answer {
         span.record(names::attribute::OTEL_STATUS_CODE, "error");
         span.record(names::attribute::ERROR_TYPE, code_name);
         debug!(parent: span, %error, "no answer");

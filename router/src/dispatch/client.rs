@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use nanogrid_proto::{
     inference::{
         InferParameter, ModelInferRequest, ModelInferResponse,
@@ -43,13 +43,23 @@ pub(super) fn message(request: &Request) -> ModelInferRequest {
     message
 }
 
-/// `message` with its metadata: what the client sent for the experts, and the trace that this call is a part of.
+/// How often the call was sent before (gRFC A6). Also read from callers: whoever retries itself gets fewer retries here.
+pub(super) const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// `message` with its metadata: what the client sent for the experts, how often that was tried before, and the trace that
+/// this attempt is a part of.
 pub(super) fn request(
     message: ModelInferRequest,
     headers: &HeaderMap,
+    n_before: u32,
     span: &Span,
 ) -> tonic::Request<ModelInferRequest> {
     let mut headers = headers.clone();
+    // Each hop counts its own.
+    headers.remove(PREVIOUS_ATTEMPTS);
+    if n_before > 0 {
+        headers.insert(PREVIOUS_ATTEMPTS, n_before.into());
+    }
     nanogrid_telemetry::propagation::inject(span, &mut headers);
     tonic::Request::from_parts(MetadataMap::from_headers(headers), Extensions::default(), message)
 }
@@ -57,29 +67,39 @@ pub(super) fn request(
 /// The time of a call, all its tries together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimeLimit {
-    whole: Duration,
-    deadline: Instant,
+    /// For people.
+    pub(super) whole: Duration,
+    /// When it is over.
+    pub(super) deadline: Instant,
 }
 
 impl TimeLimit {
-    pub(super) fn from_now(whole: Duration) -> Self {
-        Self { whole, deadline: Instant::now() + whole }
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// What became of `work`, or that there was no time for it.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        match timeout_at(self.deadline, work).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(CallError::TimedOut { limit: self.whole }),
+        }
     }
 }
 
-/// One try. The expert is told how much time is left, and is not waited for any longer than that.
+/// One try. The expert is told how much time is left.
 pub(super) async fn infer(
     channel: Channel,
     mut request: tonic::Request<ModelInferRequest>,
     endpoint: &Arc<str>,
-    TimeLimit { whole, deadline }: TimeLimit,
+    limit: TimeLimit,
     max_message: usize,
 ) -> Result<Response<ModelInferResponse>, CallError> {
-    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+    request.set_timeout(limit.left());
     let mut client = GrpcInferenceServiceClient::new(channel).max_decoding_message_size(max_message);
-    match timeout_at(deadline, client.model_infer(request)).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(status)) => Err(CallError::of(status, endpoint, whole, Instant::now() >= deadline)),
-        Err(_elapsed) => Err(CallError::TimedOut { limit: whole }),
-    }
+    let answered = client.model_infer(request).await;
+    answered.map_err(|status| CallError::of(status, endpoint, limit.whole, Instant::now() >= limit.deadline))
 }

@@ -1,22 +1,38 @@
 //! Asks the experts of a plan, all at the same time. Never fails: every call has an outcome.
+//!
+//! ```text
+//! run -> forward: cache -> ask_in_turn: planned version, substitutes -> call: deadline, throttle, gate
+//!                                           -> attempts: pick, again? beside? -> attempt: breaker, load, connection
+//! ```
 
 mod about;
+mod again;
+mod attempt;
+mod attempts;
 mod call;
 mod client;
 mod decode;
+mod fallback;
+mod hedge;
+mod pick;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use nanogrid_proto::inference::ModelInferRequest;
+use http::HeaderMap;
+use nanogrid_proto::inference::{ModelInferRequest, ModelInferResponse};
+use nanogrid_resilience::GlobalBudget;
 use nanogrid_telemetry::metrics::CallStatus;
+use tonic::Response;
 
 pub use about::{ask_about, ask_endpoint};
-pub use call::Attempted;
 pub use decode::{Reply, Span, StageTimes, Typed};
+pub use fallback::{Stand, StoodIn};
 
 use crate::{
+    cache::{Caches, Found, Question},
     error::CallError,
+    fault::Faults,
     plan::Call,
     request::{MergePolicy, Request},
 };
@@ -28,10 +44,34 @@ pub struct Outcome {
     pub call: Call,
     /// What it answered.
     pub result: Result<Reply, CallError>,
-    /// Which endpoint gave this outcome; `None` when none was asked.
+    /// How it came to that.
+    pub trail: Trail,
+}
+
+/// What became of a call, before anyone has looked into the answer.
+#[derive(Debug)]
+pub struct Attempted {
+    /// The answer as it came.
+    pub result: Result<Response<ModelInferResponse>, CallError>,
+    /// How it came to that.
+    pub trail: Trail,
+}
+
+/// How an outcome came about.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// Which version gave it; `None` when none was asked.
+    pub version: Option<u32>,
+    /// Which endpoint did; `None` when none was asked.
     pub endpoint: Option<Arc<str>>,
     /// Tries made, the successful one included.
     pub attempts: u32,
+    /// A second endpoint was asked because the first was slower than most calls.
+    pub is_hedged: bool,
+    /// An equal call was answered before.
+    pub is_cached: bool,
+    /// Somebody else answered than was planned.
+    pub fallback: Option<StoodIn>,
     /// From the decision to ask until the outcome.
     pub total: Duration,
 }
@@ -46,11 +86,19 @@ impl Outcome {
 /// Asks. Dropping the future ends every call on its way.
 #[derive(Debug)]
 pub struct Dispatch {
-    /// Largest answer read, in bytes.
-    pub max_message: usize,
+    max_message: usize,
+    caches: Arc<Caches>,
+    faults: Arc<Faults>,
+    /// For second tries of all experts together.
+    budget: GlobalBudget,
 }
 
 impl Dispatch {
+    /// Reads answers of `max_message` bytes at most.
+    pub fn new(max_message: usize, caches: Arc<Caches>, faults: Arc<Faults>) -> Self {
+        Self { max_message, caches, faults, budget: GlobalBudget::new() }
+    }
+
     /// One outcome for every call, in the same order.
     pub async fn run(&self, request: &Request, calls: &[Call]) -> Vec<Outcome> {
         let message = client::message(request);
@@ -71,20 +119,40 @@ impl Dispatch {
     }
 
     async fn ask(&self, request: &Request, call: &Call, message: &ModelInferRequest) -> Outcome {
-        let Attempted { result, endpoint, attempts, total } =
-            self.forward(call, message.clone(), &request.forwarded).await;
+        let Attempted { result, trail } = self.forward(call, message, &request.forwarded).await;
         let result = result.and_then(|response| {
             decode::reply(call.expert.task, response.into_inner(), request).map_err(|reason| {
-                CallError::Malformed { endpoint: endpoint.clone().unwrap_or_default(), reason }
+                CallError::Malformed { endpoint: trail.endpoint.clone().unwrap_or_default(), reason }
             })
         });
-        Outcome { call: call.clone(), result, endpoint, attempts, total }
+        Outcome { call: call.clone(), result, trail }
     }
+
+    /// Sends `message` to the expert, as it is but for the name and the version of the model.
+    pub async fn forward(&self, call: &Call, message: &ModelInferRequest, headers: &HeaderMap) -> Attempted {
+        let question =
+            Question { expert: &call.expert, version: call.version(), message, deadline: call.deadline };
+        let ask = self.ask_in_turn(call, message, headers);
+        match self.caches.get_or_ask(question, ask, worth_keeping).await {
+            Found::Asked(attempted) => attempted,
+            Found::Kept(answer) => Attempted {
+                result: Ok(Response::new(*answer)),
+                trail: Trail { version: Some(call.version().number), is_cached: true, ..Trail::default() },
+            },
+            Found::TooLate => {
+                Attempted { result: Err(CallError::TimedOut { limit: call.limit }), trail: Trail::default() }
+            }
+        }
+    }
+}
+
+/// What stands in today is not the answer tomorrow.
+fn worth_keeping(attempted: &Attempted) -> Option<&ModelInferResponse> {
+    attempted.result.as_ref().ok().filter(|_| attempted.trail.fallback.is_none()).map(Response::get_ref)
 }
 
 impl Outcome {
     fn cancelled(call: &Call) -> Self {
-        let result = Err(CallError::Cancelled);
-        Self { call: call.clone(), result, endpoint: None, attempts: 0, total: Duration::ZERO }
+        Self { call: call.clone(), result: Err(CallError::Cancelled), trail: Trail::default() }
     }
 }

@@ -75,7 +75,12 @@ fn check(process: GetInfoResponse, expected: &Identity) -> Result<Facts, Ended> 
         let reason = format!("the grid file wants {wanted} with model {digest}, and it has {actual}");
         return Err(Ended::Refused(reason));
     }
-    Ok(Facts { pid: process.pid, memory: process.memory, model_sha256: package.model_sha256.clone() })
+    Ok(Facts {
+        pid: process.pid,
+        memory: process.memory,
+        model_sha256: package.model_sha256.clone(),
+        labels_sha256: package.labels_sha256.clone(),
+    })
 }
 
 async fn model_ready(channel: &Channel, expected: &Identity) -> Result<bool, Ended> {

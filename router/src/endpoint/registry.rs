@@ -4,15 +4,17 @@ use std::{collections::HashSet, sync::Arc};
 
 use dashmap::DashMap;
 use nanogrid_serving::Network;
+use nanogrid_settings::ExpertName;
 use nanogrid_telemetry::metrics::RouterMetrics;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Endpoint, Identity, session};
+use super::{Endpoint, Identity, Pool, session};
 
 /// The endpoints that are kept connected.
 #[derive(Debug)]
 pub struct Registry {
     running: DashMap<Identity, Running>,
+    pools: DashMap<(ExpertName, u32), Arc<Pool>>,
     network: Network,
     metrics: RouterMetrics,
 }
@@ -25,30 +27,43 @@ struct Running {
 }
 
 impl Registry {
-    /// Empty; its endpoints are in `network`.
+    /// Empty.
     pub fn new(network: Network, metrics: RouterMetrics) -> Self {
-        Self { running: DashMap::new(), network, metrics }
+        Self { running: DashMap::new(), pools: DashMap::new(), network, metrics }
+    }
+
+    /// What the endpoints of this version share.
+    pub fn pool(&self, expert: &ExpertName, version: u32) -> Arc<Pool> {
+        self.pools.entry((expert.clone(), version)).or_insert_with(|| Arc::new(Pool::new())).clone()
     }
 
     /// The endpoint of this identity; the first time, it starts to connect.
     pub fn get(&self, identity: Identity) -> Arc<Endpoint> {
+        let pool = self.pool(&identity.expert, identity.version);
         let entry = self.running.entry(identity.clone()).or_insert_with(|| {
             let gauge = self.metrics.endpoint(
                 identity.expert.as_str(),
                 &identity.version.to_string(),
                 &identity.address,
             );
-            let endpoint = Arc::new(Endpoint::new(identity, gauge));
-            let task =
-                AbortOnDropHandle::new(tokio::spawn(session::run(endpoint.clone(), self.network.clone())));
-            Running { endpoint, _task: task }
+            let endpoint = Arc::new(Endpoint::new(identity, pool, gauge));
+            let run = session::run(endpoint.clone(), self.network.clone());
+            Running { endpoint, _task: AbortOnDropHandle::new(tokio::spawn(run)) }
         });
         entry.endpoint.clone()
     }
 
-    /// Lets every other endpoint go.
+    /// Lets every other endpoint go: calls on their way finish, and hold its connection until they have.
     pub fn keep<'a>(&self, endpoints: impl Iterator<Item = &'a Arc<Endpoint>>) {
         let kept: HashSet<&Identity> = endpoints.map(|endpoint| &endpoint.identity).collect();
-        self.running.retain(|identity, _| kept.contains(identity));
+        self.running.retain(|identity, running| {
+            let is_kept = kept.contains(identity);
+            if !is_kept {
+                running.endpoint.drain();
+            }
+            is_kept
+        });
+        let versions: HashSet<_> = kept.iter().map(|identity| (&identity.expert, identity.version)).collect();
+        self.pools.retain(|(expert, version), _| versions.contains(&(expert, *version)));
     }
 }

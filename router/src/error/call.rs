@@ -2,6 +2,8 @@
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
+use nanogrid_resilience::Verdict;
+use nanogrid_settings::grid::RetryOn;
 use nanogrid_telemetry::metrics::CallStatus;
 use tonic::{Code, Status, TimeoutExpired};
 
@@ -17,6 +19,23 @@ pub enum CallError {
         version: u32,
         /// What each of them lacks.
         reason: String,
+    },
+    /// Its endpoints are there, and most calls to them fail.
+    #[error("version {version} is left alone for a moment: most of its calls failed")]
+    CircuitOpen {
+        /// The version that was wanted.
+        version: u32,
+    },
+    /// Most calls of this importance would be shed there, so this one was kept here.
+    #[error("held back: the expert sheds most of its calls")]
+    Throttled,
+    /// Sent, it could not have been answered in time.
+    #[error("not sent: {left:?} are left, and nine of ten answers take longer than {usual:?}")]
+    Doomed {
+        /// Until the deadline.
+        left: Duration,
+        /// What the fastest answers take.
+        usual: Duration,
     },
     /// Our own limit of the call passed.
     #[error("no answer within {limit:?}")]
@@ -128,9 +147,12 @@ impl CallError {
     /// The status on the wire: the expert's own where it gave one.
     pub fn code(&self) -> Code {
         match self {
-            Self::NoEndpoint { .. } | Self::NotSent { .. } | Self::Unreachable { .. } => Code::Unavailable,
-            Self::TimedOut { .. } => Code::DeadlineExceeded,
-            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::NotSent { .. }
+            | Self::Unreachable { .. } => Code::Unavailable,
+            Self::TimedOut { .. } | Self::Doomed { .. } => Code::DeadlineExceeded,
+            Self::Overloaded { .. } | Self::Throttled => Code::ResourceExhausted,
             Self::NotMine { .. } => Code::FailedPrecondition,
             Self::Refused { source, .. } | Self::Failed { source, .. } => source.code(),
             Self::Malformed { .. } => Code::Internal,
@@ -138,18 +160,55 @@ impl CallError {
         }
     }
 
-    /// Would another endpoint have a fair chance, now?
-    pub fn is_retryable(&self) -> bool {
+    /// Where the call may be tried again.
+    pub fn again(&self) -> Again {
         match self {
-            Self::NotSent { .. }
-            | Self::Unreachable { .. }
-            | Self::Overloaded { .. }
-            | Self::Failed { .. } => true,
+            Self::NotSent { .. } => Again::Free,
+            Self::Unreachable { .. } => Again::Anywhere,
+            // An expert that sheds says when to come back; without that word RESOURCE_EXHAUSTED is about the request,
+            // e.g. its size.
+            Self::Overloaded { .. } if self.pushback().is_some() => Again::Anywhere,
+            Self::Failed { source, .. } => match source.code() {
+                Code::Internal => Again::Elsewhere(RetryOn::Internal),
+                Code::Unknown => Again::Elsewhere(RetryOn::Unknown),
+                Code::Aborted => Again::Elsewhere(RetryOn::Aborted),
+                Code::DataLoss => Again::Elsewhere(RetryOn::DataLoss),
+                _ => Again::Never,
+            },
             // The time is already spent; a second try would miss the deadline too.
-            Self::TimedOut { .. } => false,
+            Self::TimedOut { .. } | Self::Doomed { .. } => Again::Never,
             Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Overloaded { .. }
             | Self::NotMine { .. }
             | Self::Refused { .. }
+            | Self::Malformed { .. }
+            | Self::Cancelled => Again::Never,
+        }
+    }
+
+    /// When the expert wants to be asked again, if it says so (gRFC A6).
+    pub fn pushback(&self) -> Option<Pushback> {
+        let told = self.source_status()?.metadata().get(PUSHBACK)?;
+        // What is no number is a "no", as a negative one is.
+        let millis = told.to_str().ok().and_then(|millis| millis.parse().ok());
+        Some(millis.map_or(Pushback::Never, |millis| Pushback::After(Duration::from_millis(millis))))
+    }
+
+    /// Is this final, whichever endpoint is asked?
+    pub fn is_about_the_request(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NotMine { .. } => true,
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Doomed { .. }
+            | Self::TimedOut { .. }
+            | Self::NotSent { .. }
+            | Self::Unreachable { .. }
+            | Self::Overloaded { .. }
+            | Self::Failed { .. }
             | Self::Malformed { .. }
             | Self::Cancelled => false,
         }
@@ -158,23 +217,25 @@ impl CallError {
     /// May the client, asking again a little later, get an answer?
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::NoEndpoint { .. } => true,
-            Self::NotSent { .. }
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Doomed { .. }
+            | Self::TimedOut { .. }
+            | Self::NotSent { .. }
             | Self::Unreachable { .. }
             | Self::Overloaded { .. }
-            | Self::Failed { .. }
-            | Self::NotMine { .. }
-            | Self::Refused { .. }
-            | Self::Malformed { .. }
-            | Self::Cancelled => self.is_retryable(),
+            | Self::Failed { .. } => true,
+            Self::NotMine { .. } | Self::Refused { .. } | Self::Malformed { .. } | Self::Cancelled => false,
         }
     }
 
     /// What the client is told became of the call.
     pub fn status(&self) -> CallStatus {
         match self {
-            Self::TimedOut { .. } => CallStatus::TimedOut,
-            Self::Overloaded { .. } => CallStatus::Shed,
+            Self::TimedOut { .. } | Self::Doomed { .. } => CallStatus::TimedOut,
+            Self::Overloaded { .. } | Self::Throttled => CallStatus::Shed,
+            Self::CircuitOpen { .. } => CallStatus::CircuitOpen,
             Self::NotMine { .. } => CallStatus::Abstained,
             Self::Cancelled => CallStatus::Cancelled,
             Self::NoEndpoint { .. }
@@ -186,18 +247,24 @@ impl CallError {
         }
     }
 
-    /// Does this speak against the endpoint, rather than against the request or for the endpoint's prudence?
-    pub fn blames_endpoint(&self) -> bool {
+    /// What this says about whoever was asked. A timeout speaks against it only when the time was `ample`: see
+    /// [`Verdict::Neutral`].
+    pub fn verdict(&self, ample: bool) -> Verdict {
         match self {
-            Self::Unreachable { .. }
-            | Self::Failed { .. }
-            | Self::Malformed { .. }
-            | Self::TimedOut { .. } => true,
-            // A connection that goes away in good order loses requests before they are sent.
-            Self::NotSent { .. } => false,
+            Self::Unreachable { .. } | Self::Failed { .. } | Self::Malformed { .. } => Verdict::Failure,
+            Self::TimedOut { .. } if ample => Verdict::Failure,
             // A full queue is a healthy expert saying no.
-            Self::Overloaded { .. } => false,
-            Self::NoEndpoint { .. } | Self::NotMine { .. } | Self::Refused { .. } | Self::Cancelled => false,
+            Self::Overloaded { .. } => Verdict::Shed,
+            // It answered, and what it said is about the request.
+            Self::Refused { .. } | Self::NotMine { .. } => Verdict::Success,
+            // A connection that goes away in good order loses requests before they are sent.
+            Self::NotSent { .. } => Verdict::Neutral,
+            Self::TimedOut { .. }
+            | Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Doomed { .. }
+            | Self::Cancelled => Verdict::Neutral,
         }
     }
 
@@ -210,12 +277,41 @@ impl CallError {
             | Self::NotMine { source, .. }
             | Self::Refused { source, .. }
             | Self::Failed { source, .. } => Some(source),
-            Self::NoEndpoint { .. } | Self::TimedOut { .. } | Self::Malformed { .. } | Self::Cancelled => {
-                None
-            }
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Doomed { .. }
+            | Self::TimedOut { .. }
+            | Self::Malformed { .. }
+            | Self::Cancelled => None,
         }
     }
 }
+
+/// Where a call that failed may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It would fail again, or too late.
+    Never,
+    /// Anywhere, and at no cost: nobody has seen it.
+    Free,
+    /// Better elsewhere, but anywhere.
+    Anywhere,
+    /// On another endpoint, if the expert's policy allows it after this error.
+    Elsewhere(RetryOn),
+}
+
+/// What `grpc-retry-pushback-ms` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushback {
+    /// Do not ask again.
+    Never,
+    /// Not earlier than this.
+    After(Duration),
+}
+
+/// Metadata of an expert that sheds (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Metadata of an expert that hands a request back: it looked, and the input is another expert's.
 const NOT_MINE: &str = "x-nanogrid-not-mine";
@@ -252,7 +348,7 @@ mod tests {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let error = of(Status::from_error(Box::new(tonic::ConnectError(refused.into()))), false);
         assert!(matches!(error, CallError::NotSent { .. }), "{error:?}");
-        assert!(error.is_retryable() && !error.blames_endpoint());
+        assert_eq!((error.again(), error.verdict(true)), (Again::Free, Verdict::Neutral));
         assert_eq!(error.code(), Code::Unavailable);
     }
 
@@ -264,20 +360,42 @@ mod tests {
             of(Status::deadline_exceeded("late"), false),
         ] {
             assert_eq!(error.to_string(), "no answer within 20ms");
-            assert!(!error.is_retryable() && error.is_transient() && error.blames_endpoint());
+            assert!(error.again() == Again::Never && error.is_transient());
+            assert_eq!((error.verdict(true), error.verdict(false)), (Verdict::Failure, Verdict::Neutral));
         }
         assert!(matches!(of(Status::cancelled("by the expert"), false), CallError::Failed { .. }));
     }
 
     #[test]
     fn prudence_and_wrong_requests_do_not_speak_against_an_endpoint() {
-        for status in [Status::resource_exhausted(""), Status::invalid_argument(""), Status::not_found("")] {
-            assert!(!of(status.clone(), false).blames_endpoint(), "{status:?}");
+        #[track_caller]
+        fn check(status: Status, verdict: Verdict, again: Again) {
+            let error = of(status, false);
+            assert_eq!((error.verdict(true), error.again()), (verdict, again), "{error:?}");
         }
-        for status in
-            [Status::internal(""), Status::unavailable(""), Status::unknown(""), Status::data_loss("")]
-        {
-            assert!(of(status.clone(), false).blames_endpoint(), "{status:?}");
+        check(Status::resource_exhausted(""), Verdict::Shed, Again::Never);
+        check(Status::invalid_argument(""), Verdict::Success, Again::Never);
+        check(Status::not_found(""), Verdict::Success, Again::Never);
+        check(Status::unavailable(""), Verdict::Failure, Again::Anywhere);
+        check(Status::internal(""), Verdict::Failure, Again::Elsewhere(RetryOn::Internal));
+        check(Status::unknown(""), Verdict::Failure, Again::Elsewhere(RetryOn::Unknown));
+        check(Status::data_loss(""), Verdict::Failure, Again::Elsewhere(RetryOn::DataLoss));
+    }
+
+    #[test]
+    fn pushback_is_milliseconds_or_no() {
+        #[track_caller]
+        fn check(told: &'static str, pushback: Pushback) {
+            let mut status = Status::resource_exhausted("");
+            status.metadata_mut().insert(PUSHBACK, told.parse().unwrap());
+            let error = of(status, false);
+            assert_eq!((error.pushback(), error.again()), (Some(pushback), Again::Anywhere), "{told}");
         }
+        check("30", Pushback::After(Duration::from_millis(30)));
+        check("0", Pushback::After(Duration::ZERO));
+        for no in ["-1", "soon", "", "1.5", "99999999999999999999999"] {
+            check(no, Pushback::Never);
+        }
+        assert_eq!(of(Status::resource_exhausted(""), false).pushback(), None);
     }
 }

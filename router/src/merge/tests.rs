@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use nanogrid_settings::Task;
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
     catalog::Expert,
-    dispatch::{Reply, StageTimes, Typed},
+    dispatch::{Reply, StageTimes, Trail, Typed},
     error::CallError,
     plan::Call,
 };
@@ -17,13 +18,10 @@ fn outcome(name: &str, result: Result<f32, CallError>) -> Outcome {
         confidence,
         times: StageTimes::default(),
     };
-    Outcome {
-        call: Call { expert: Arc::new(expert), version_idx: 0, limit: Duration::from_secs(1) },
-        result: result.map(reply),
-        endpoint: None,
-        attempts: 1,
-        total: Duration::ZERO,
-    }
+    let limit = Duration::from_secs(1);
+    let deadline = Instant::now() + limit;
+    let call = Call { expert: Arc::new(expert), version_idx: 0, limit, deadline, substitutes: Vec::new() };
+    Outcome { call, result: result.map(reply), trail: Trail::default() }
 }
 
 fn late() -> CallError {

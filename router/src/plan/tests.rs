@@ -35,6 +35,7 @@ fn request(experts: &[&str]) -> Request {
         top_k: None,
         merge: MergePolicy::All,
         split: Split { version: None, key: SplitKey::Random(7) },
+        criticality: Default::default(),
         deadline: Instant::now(),
         forwarded: HeaderMap::new(),
     }
@@ -61,10 +62,15 @@ fn ranked(scores: &[(&str, f32)]) -> Scores {
     }
 }
 
+fn within(time_left: Duration, request: Request, scores: &Scores, grid: &Grid) -> Result<Plan, Error> {
+    let now = Instant::now();
+    make(&Request { deadline: now + time_left, ..request }, scores, grid, 3, now)
+}
+
 /// The verdict, and per call the expert with its version.
 #[track_caller]
 fn check(request: Request, scores: &Scores, verdict: Verdict, calls: &[(&str, u32)]) -> Plan {
-    let plan = make(&request, scores, &grid(), 3, SECOND).unwrap();
+    let plan = within(SECOND, request, scores, &grid()).unwrap();
     let actual = plan.calls.iter().map(|call| (call.expert.name.as_str(), call.version().number));
     assert_eq!((plan.decision.verdict, actual.collect::<Vec<_>>()), (verdict, calls.to_vec()));
     plan
@@ -72,7 +78,7 @@ fn check(request: Request, scores: &Scores, verdict: Verdict, calls: &[(&str, u3
 
 #[track_caller]
 fn check_error(request: Request, scores: &Scores, message: &str) {
-    let error = make(&request, scores, &grid(), 3, SECOND).unwrap_err();
+    let error = within(SECOND, request, scores, &grid()).unwrap_err();
     assert_eq!(error.to_string(), message);
 }
 
@@ -181,7 +187,7 @@ fn keys_split_by_weight_and_stay() {
     let seen = |key: String| {
         let split = Split { version: None, key: SplitKey::Sticky(key) };
         let request = Request { split, ..request(&["intent"]) };
-        let plan = make(&request, &Scores::Named, &grid(), 3, SECOND).unwrap();
+        let plan = within(SECOND, request, &Scores::Named, &grid()).unwrap();
         plan.calls[0].version().number
     };
     let n_canary = (0..1_000).filter(|key| seen(key.to_string()) == 2).count();
@@ -193,7 +199,7 @@ fn keys_split_by_weight_and_stay() {
 #[test]
 fn a_call_gets_what_is_left_less_a_reserve_and_never_more_than_its_expert_allows() {
     let limits = |time_left| {
-        let plan = make(&request(&["intent", "language"]), &Scores::Named, &grid(), 3, time_left)?;
+        let plan = within(time_left, request(&["intent", "language"]), &Scores::Named, &grid())?;
         Ok::<_, Error>(plan.calls.iter().map(|call| call.limit).collect::<Vec<_>>())
     };
     let ms = Duration::from_millis;
@@ -201,4 +207,50 @@ fn a_call_gets_what_is_left_less_a_reserve_and_never_more_than_its_expert_allows
     assert_eq!(limits(ms(11)).unwrap(), [ms(10), ms(10)]);
     assert!(matches!(limits(ms(1)), Err(Error::Expired)));
     assert!(matches!(limits(Duration::ZERO), Err(Error::Expired)));
+}
+
+/// Who stands in, in words.
+#[track_caller]
+fn check_substitutes(request: Request, fallback: Vec<grid::Fallback>, expected: &[&str]) {
+    let versions = [(1, 9_999, Some(VersionLabel::Stable)), (2, 1, Some(VersionLabel::Canary))];
+    let policy = grid::Policy { fallback, ..Default::default() };
+    let grid = Grid::of([
+        Expert { policy, ..Expert::of("intent", Task::TextClassification, &versions) },
+        Expert::of("intent-small", Task::TextClassification, &[(7, 10_000, None)]),
+    ]);
+    let plan = within(SECOND, request, &Scores::Named, &grid).unwrap();
+    let call = &plan.calls[0];
+    let words = call.substitutes.iter().map(|substitute| match substitute {
+        Substitute::Version(idx) => format!("version {}", call.expert.versions[*idx].number),
+        Substitute::Expert(expert, idx) => format!("{} {}", expert.name, expert.versions[*idx].number),
+        Substitute::Label(label) => label.clone(),
+    });
+    assert_eq!(words.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn who_stands_in_is_as_the_grid_file_says_and_never_the_version_itself() {
+    let chain = || {
+        vec![
+            grid::Fallback::Version(1),
+            grid::Fallback::Expert("intent-small".parse().unwrap()),
+            grid::Fallback::Label("unknown".to_owned()),
+        ]
+    };
+    let intent = || request(&["intent"]);
+    check_substitutes(intent(), vec![], &[]);
+    check_substitutes(intent(), chain(), &["intent-small 7", "unknown"]);
+    let canary = version(VersionChoice::Number(2), intent());
+    check_substitutes(canary.clone(), vec![], &[]);
+    check_substitutes(canary, chain(), &["version 1", "intent-small 7", "unknown"]);
+}
+
+#[test]
+fn the_stable_version_stands_in_for_a_canary_that_nobody_asked_for() {
+    // A key that the one basis point of the canary falls to.
+    let versions = [(1, 9_999, Some(VersionLabel::Stable)), (2, 1, Some(VersionLabel::Canary))];
+    let expert = Expert::of("intent", Task::TextClassification, &versions);
+    let key = (0_u64..).find(|key| expert.split.pick(&key.to_le_bytes()) == 1).unwrap();
+    let split = Split { version: None, key: SplitKey::Random(key) };
+    check_substitutes(Request { split, ..request(&["intent"]) }, vec![], &["version 1"]);
 }

@@ -1,19 +1,11 @@
-use nanogrid_rollout::Split;
 use nanogrid_settings::Task;
 
 use super::*;
 use crate::catalog::Expert;
 
 fn grid() -> Grid {
-    Grid::of(["intent", "topic"].map(|name| Expert {
-        name: name.parse().unwrap(),
-        task: Task::TextClassification,
-        title: String::new(),
-        timeout: None,
-        policy: Default::default(),
-        versions: Vec::new(),
-        split: Split::try_new(name, [10_000]).unwrap(),
-    }))
+    let expert = |name| Expert::of(name, Task::TextClassification, &[(1, 10_000, None)]);
+    Grid::of(["intent", "topic"].map(expert))
 }
 
 fn fault(change: impl FnOnce(&mut v1::Fault)) -> v1::Fault {
@@ -42,7 +34,10 @@ async fn what_is_wrong_with_a_fault_is_named() {
     check(vec![fault(|fault| fault.code = 0)], "one of `delay`, `code` and `drop`");
     check(vec![fault(|fault| fault.drop = true)], "faults.drop: must be false beside `code`");
     check(vec![fault(|fault| fault.delay = seconds(-1))], "faults.delay: must not be negative");
-    check(vec![fault(|fault| fault.lasts = seconds(i64::MAX))], "faults.lasts: must not be negative, nor longer");
+    check(
+        vec![fault(|fault| fault.lasts = seconds(i64::MAX))],
+        "faults.lasts: must not be negative, nor longer",
+    );
     check(vec![fault(|fault| fault.lasts = seconds(0))], "faults.lasts: must be more than nothing");
     let two = |share| fault(|fault| fault.share = share);
     check(vec![two(60.0), two(41.0)], "must sum to at most 100 percent");

@@ -119,9 +119,6 @@ fn outcome(outcome: Outcome) -> v1::Outcome {
         fallback: fallback.map(stood_in),
         cached: is_cached,
         hedged: is_hedged,
-        fallback: None,
-        cached: false,
-        hedged: false,
     }
 }
 
