@@ -16,7 +16,7 @@ use crate::load::{self, Load, Shape, Stop};
 use crate::record::Detail;
 use crate::timer::Timer;
 
-const EXPERT: &str = "sentiment";
+const EXPERT: &str = "language";
 const HOPELESS: Duration = Duration::from_millis(1);
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {

@@ -13,7 +13,7 @@ use super::report::{Report, ms};
 use super::steady::{Diary, due_in};
 use crate::Error;
 
-const EXPERT: &str = "sentiment";
+const EXPERT: &str = "language";
 const MOST_ATTEMPTS: f64 = 1.1;
 const BACK_WITHIN: Duration = Duration::from_secs(15);
 

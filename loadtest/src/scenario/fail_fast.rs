@@ -10,7 +10,7 @@ use super::report::{Report, ms};
 use super::steady::due_in;
 use crate::Error;
 
-const EXPERT: &str = "sentiment";
+const EXPERT: &str = "language";
 const FAILS_FOR: Duration = Duration::from_secs(60);
 /// So long may it take to notice.
 const NOTICED_WITHIN: Duration = Duration::from_secs(1);

@@ -62,7 +62,8 @@ impl Snapshot {
 
     /// A counter's value summed over its labels; 0 for one that is not there.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        self.values(name).map(|(_, value)| value).sum()
+        // Not `sum`, which is -0 for nothing.
+        self.values(name).fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// A counter's values by one of its labels; empty for one that is not there.

@@ -12,7 +12,7 @@ use super::report::Report;
 use super::steady::Diary;
 use crate::Error;
 
-const EXPERT: &str = "sentiment";
+const EXPERT: &str = "language";
 /// A process that died stays away this long: longer than breakers and budgets need to notice.
 const GONE: Duration = Duration::from_secs(2);
 /// A process that is paused, unless told otherwise.
@@ -70,7 +70,7 @@ async fn script(blow: Blow, setup: &Setup, grid: &mut Grid, diary: &Diary) -> Re
     let before = ops.scrape().await?;
     sleep(IN_USE).await;
     let answered = ops.scrape().await?.since(&before);
-    Ok(Acted { fault, n_answered: answered.sum("nv_inference_request_success_total") })
+    Ok(Acted { fault, n_answered: answered.sum("nv_inference_request_success") })
 }
 
 impl Blow {

@@ -20,7 +20,7 @@ pub struct Report {
     pub promises: Vec<Promise>,
     /// Requests by phase, or by who sent them.
     pub rows: Vec<Row>,
-    /// Failures by kind and reason, the most frequent first.
+    /// Failures by kind, the most frequent first.
     pub failures: Vec<Reason>,
     /// The longest time in which no answer came.
     pub longest_gap_ms: Option<f64>,
@@ -60,7 +60,7 @@ pub struct Row {
     pub p99_ms: f64,
 }
 
-/// How often requests failed in one way.
+/// How often requests failed in one way, and an example of why.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reason {
     /// How, and why.
@@ -169,14 +169,18 @@ impl Counted {
     }
 }
 
-/// Groups what is alike, the most frequent first.
+/// Failures of one kind are counted together; the first of them says why.
 pub(crate) fn reasons<'a>(calls: impl Iterator<Item = &'a Seen>) -> Vec<Reason> {
-    let mut counts: BTreeMap<&Failure, u64> = BTreeMap::new();
+    let mut reasons: Vec<Reason> = Vec::new();
     for failure in calls.filter_map(|call| call.failure.as_ref()) {
-        *counts.entry(failure).or_default() += 1;
+        let is_alike = |reason: &&mut Reason| {
+            (&reason.failure.kind, &reason.failure.expert) == (&failure.kind, &failure.expert)
+        };
+        match reasons.iter_mut().find(is_alike) {
+            Some(reason) => reason.n += 1,
+            None => reasons.push(Reason { failure: failure.clone(), n: 1 }),
+        }
     }
-    let mut reasons: Vec<Reason> =
-        counts.into_iter().map(|(failure, n)| Reason { failure: failure.clone(), n }).collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
     reasons
 }
@@ -196,9 +200,6 @@ pub(crate) fn reasons_of_record(record: &Record) -> Vec<Reason> {
 pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
-
-/// More ways to fail than this are more than a person reads; `--json` has them all.
-const REASONS_SHOWN: usize = 8;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,7 +235,7 @@ impl fmt::Display for Report {
         for Event { at_s, what } in &self.events {
             writeln!(f, "  {at_s:>7.2} s  {what}")?;
         }
-        for Reason { failure: Failure { kind, reason, .. }, n } in self.failures.iter().take(REASONS_SHOWN) {
+        for Reason { failure: Failure { kind, reason, .. }, n } in &self.failures {
             writeln!(f, "  {n} x {kind}: {reason}")?;
         }
         Ok(())

@@ -20,7 +20,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(2);
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let layout = Layout { experts: &[(OTHER, 1), (VICTIM, 1)], fronts: false };
     let mut grid = Grid::start(&setup.place, layout).await?;
-    let load = setup.load(setup.inputs(OTHER, &[VICTIM])?);
+    let mut load = setup.load(setup.inputs(OTHER, &[VICTIM])?);
+    // Two calls for each request.
+    load.rate /= 2.0;
     let observed = load
         .during(&mut grid, async |grid, diary| {
             let killed = diary.note(format!("kill -9 of `{VICTIM}`"));
