@@ -36,7 +36,8 @@ fn hot_path(criterion: &mut Criterion) {
         bench.iter(|| breaker.admit().map(|permit| permit.record(&settings, Verdict::Success)));
     });
 
-    let pool = (0..8).map(|seed| Member { load: Load::new(RTT), breaker: Breaker::new(seed) }).collect::<Vec<_>>();
+    let pool =
+        (0..8).map(|seed| Member { load: Load::new(RTT), breaker: Breaker::new(seed) }).collect::<Vec<_>>();
     let now = Instant::now();
     criterion.bench_function("pick: one of 8, without breakers", |bench| {
         bench.iter(|| pick::pick(&pool, |member| &member.load, now, &mut random).is_some());

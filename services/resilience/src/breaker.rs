@@ -170,7 +170,8 @@ impl Breaker {
             window: Window::new(Duration::ZERO),
             random: SmallRng::seed_from_u64(seed),
         };
-        let shared = Shared { born: Instant::now(), state: AtomicU64::new(CLOSED), record: Mutex::new(record) };
+        let shared =
+            Shared { born: Instant::now(), state: AtomicU64::new(CLOSED), record: Mutex::new(record) };
         Self { shared: Arc::new(shared) }
     }
 

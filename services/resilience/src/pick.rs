@@ -4,6 +4,26 @@
 //! to the same endpoint. Nothing is allocated, and no lock is taken but the picked breaker's.
 //!
 //! Breakers are believed only while they leave most of a pool: see [`may_eject`].
+//!
+//! What it is worth: three endpoints of 2 ms, 300 calls per second, one endpoint misbehaves for 60 s; no retries; the worst of
+//! three seeds (`cargo test -p nanogrid-resilience --test balance -- --nocapture`). "Share" is that of the misbehaving
+//! endpoint, "back" the time until it has a fifth of the calls after healing (or joining).
+//!
+//! | one of three | picker | errors | share | back |
+//! |---|---|---|---|---|
+//! | fails in 0.1 ms | random | 33.3 % | 33.3 % | 0 s |
+//! | | plain peak-EWMA (10 s) | 66.8 % | 66.8 % | 0 s |
+//! | | ours without breakers | 0.11 % | 0.11 % | 7 s |
+//! | | ours | 0.07 % | 0.07 % | 8 s |
+//! | fails 30 % | random | 10.2 % | 33.5 % | 0 s |
+//! | | plain peak-EWMA (10 s) | 13.8 % | 45.0 % | 0 s |
+//! | | ours, with or without breakers | 0.09 % | 0.36 % | 8 s |
+//! | takes 50 ms | random | 0 | 33.3 % | 0 s |
+//! | | plain peak-EWMA (10 s) | 0 | 0.03 % | 38 s |
+//! | | ours, with or without breakers | 0 | 0.11 % | 8 s |
+//! | is new | random | 0 | 36.8 % in the first second | 0 s |
+//! | | plain peak-EWMA (30 ms at first) | 0 | 0 in the first second | 37 s |
+//! | | ours, with or without breakers | 0 | 10.7 % in the first second | 4 s |
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +86,7 @@ fn pick_fresh<'a, E: Endpoint + 'a>(
 }
 
 /// The less loaded of two candidates at random. A candidate that is still warming up gives way as often as it is cold, so
-/// that its share of the calls is its [`Load::warmth`] of the usual one.
+/// that among equals its share of the calls is its [`Load::warmth`] of the usual one.
 pub fn pick<T>(
     candidates: impl IntoIterator<Item = T>,
     load: impl Fn(&T) -> &Load,

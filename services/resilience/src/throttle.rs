@@ -1,6 +1,9 @@
 //! Refuses here what would be refused there anyway: an overloaded backend spends time on every refusal, and a dead one costs
 //! every caller a connection attempt. The client-side throttle of the SRE book ("Handling Overload").
 //!
+//! It is for those who have too much to do, and find their own balance: about twice as much is sent as they accept. Of one
+//! that refuses a share of whatever comes, more than half, only a fifth remains.
+//!
 //! Unlike there, a request counts when its result is known and not when it begins: a burst from nothing would otherwise look
 //! like one of which nothing was accepted.
 

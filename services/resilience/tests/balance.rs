@@ -24,9 +24,10 @@ async fn an_endpoint_that_fails_fast_attracts_nobody() {
     let plain = worst(Picker::PeakEwma, Scenario::FailsFast).await;
     assert!(plain.errors > 0.5, "or this simulation no longer shows what is to be avoided");
     worst(Picker::Random, Scenario::FailsFast).await;
-    for picker in [Picker::Penalty, Picker::PenaltyAndBreakers] {
+    // The penalty alone tries it again every few seconds; breakers do so ever less often.
+    for (picker, most_errors) in [(Picker::Penalty, 0.002), (Picker::PenaltyAndBreakers, 0.001)] {
         let ours = worst(picker, Scenario::FailsFast).await;
-        assert!(ours.errors < 0.002 && ours.errors_after_first_second < 0.001, "{ours}");
+        assert!(ours.errors_after_first_second < most_errors, "{ours}");
         assert!(ours.back_after < 15.0, "{ours}");
     }
 }
@@ -60,7 +61,7 @@ async fn a_new_endpoint_is_neither_starved_nor_flooded() {
     assert!(plain.back_after > 20.0, "or this simulation no longer shows what is to be avoided");
     for picker in [Picker::Penalty, Picker::PenaltyAndBreakers] {
         let ours = worst(picker, Scenario::Joins).await;
-        assert!(ours.first_second > 0.005 && ours.first_second < 0.1, "{ours}");
+        assert!(ours.first_second > 0.005 && ours.first_second < 0.15, "{ours}");
         assert!(ours.back_after < 10.0, "{ours}");
     }
 }

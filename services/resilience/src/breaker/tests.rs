@@ -35,7 +35,10 @@ async fn trips_on_five_hard_failures_in_a_row_and_not_on_four() {
     assert_eq!(tell(&breaker, Verdict::Success, 1), None);
     assert_eq!(tell(&breaker, Verdict::Failure, 4), None);
     let opened = tell(&breaker, Verdict::Failure, 1);
-    assert!(matches!(opened, Some(Transition::Opened { reason: Reason::ConsecutiveFailures, .. })), "{opened:?}");
+    assert!(
+        matches!(opened, Some(Transition::Opened { reason: Reason::ConsecutiveFailures, .. })),
+        "{opened:?}"
+    );
     assert!(breaker.admit().is_none() && !breaker.is_closed());
 }
 

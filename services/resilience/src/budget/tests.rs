@@ -62,7 +62,9 @@ async fn the_router_allows_a_tenth_of_its_calls_whatever_the_experts_do() {
         });
     }
     let mut denied = Vec::new();
-    let n_granted = (0..1_000).filter(|i| global.withdraw(&experts[i % 2], 1.0).map_err(|why| denied.push(why)).is_ok()).count();
+    let n_granted = (0..1_000)
+        .filter(|i| global.withdraw(&experts[i % 2], 1.0).map_err(|why| denied.push(why)).is_ok())
+        .count();
     assert_eq!(n_granted, 100);
     assert!(denied.iter().all(|why| *why == Denied::Global));
     assert_eq!(granted(&experts[0], 1.0), 450, "what the router denied was given back");

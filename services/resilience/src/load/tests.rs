@@ -27,7 +27,10 @@ async fn jumps_to_a_slow_answer_and_comes_down_slowly() {
     check(load.cost(Instant::now()), 100_000.0);
     advance(DECAY).await;
     load.start().succeeded(RTT);
-    check(load.cost(Instant::now()), 100_000.0 / std::f32::consts::E + 2_000.0 * (1.0 - 1.0 / std::f32::consts::E));
+    check(
+        load.cost(Instant::now()),
+        100_000.0 / std::f32::consts::E + 2_000.0 * (1.0 - 1.0 / std::f32::consts::E),
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,9 @@ impl Endpoint for Scripted {
 }
 
 fn pool(n_endpoints: usize) -> Vec<Scripted> {
-    (0..n_endpoints).map(|id| Scripted { id, load: Load::new(RTT), breaker: Breaker::new(id as u64) }).collect()
+    (0..n_endpoints)
+        .map(|id| Scripted { id, load: Load::new(RTT), breaker: Breaker::new(id as u64) })
+        .collect()
 }
 
 fn trip(endpoint: &Scripted) {
@@ -83,7 +85,10 @@ async fn a_cold_endpoint_takes_its_warmth_of_a_fair_share() {
         for percent in [10, 55, 100] {
             let fair = 10_000 / n_endpoints;
             let (share, expected) = (shares(&pool)[0], fair * percent / 100);
-            assert!(share.abs_diff(expected) < fair / 10, "{n_endpoints} at {percent} %: {share} of {expected}");
+            assert!(
+                share.abs_diff(expected) < fair / 10,
+                "{n_endpoints} at {percent} %: {share} of {expected}"
+            );
             advance(Duration::from_secs(5)).await;
         }
     }
@@ -122,7 +127,10 @@ async fn an_ejected_endpoint_is_picked_again_for_one_probe() {
 async fn breakers_are_not_believed_when_more_than_half_are_open() {
     let pool = pool(3);
     trip(&pool[0]);
-    assert_eq!(admitted(&pool, &[1, 2]).expect("never none") % 3, admitted(&pool, &[1, 2]).expect("never none"));
+    assert_eq!(
+        admitted(&pool, &[1, 2]).expect("never none") % 3,
+        admitted(&pool, &[1, 2]).expect("never none")
+    );
     assert_ne!(admitted(&pool, &[1, 2]), Some(0), "one of three is ejected");
     trip(&pool[1]);
     assert_eq!(admitted(&pool, &[1, 2]), Some(0), "two of three are not");

@@ -69,8 +69,13 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [errors, later, share, first] =
-            [self.errors, self.errors_after_first_second, self.share, self.first_second].map(|part| part * 100.0);
-        write!(formatter, "{errors:.2} % | {later:.3} % | {share:.2} % | {first:.1} % | {:.0} s", self.back_after)
+            [self.errors, self.errors_after_first_second, self.share, self.first_second]
+                .map(|part| part * 100.0);
+        write!(
+            formatter,
+            "{errors:.2} % | {later:.3} % | {share:.2} % | {first:.1} % | {:.0} s",
+            self.back_after
+        )
     }
 }
 
@@ -164,7 +169,8 @@ pub(crate) async fn run(picker: Picker, scenario: Scenario, seed: u64) -> Report
         let flight = Flight { node, began: arrival, fails, pending: nodes[node].load.start(), permit };
         n_calls += 1;
         flights.insert((arrival + took, n_calls), flight);
-        arrival += Duration::from_secs_f64(-random.random_range(f64::EPSILON..1.0_f64).ln() / CALLS_PER_SECOND);
+        arrival +=
+            Duration::from_secs_f64(-random.random_range(f64::EPSILON..1.0_f64).ln() / CALLS_PER_SECOND);
     }
     report(scenario, &seconds)
 }
@@ -176,7 +182,8 @@ fn choose(picker: Picker, pool: &[Node], random: &mut SmallRng) -> (usize, Optio
         Picker::PeakEwma => {
             let first = random.random_range(0..pool.len());
             let second = (first + random.random_range(1..pool.len())) % pool.len();
-            let cost = |i: usize| pool[i].plain.value * pool[i].plain.left() * f64::from(pool[i].load.pending() + 1);
+            let cost =
+                |i: usize| pool[i].plain.value * pool[i].plain.left() * f64::from(pool[i].load.pending() + 1);
             (pool[if cost(second) < cost(first) { second } else { first }].id, None)
         }
         Picker::Penalty => (pick::pick(pool, |node| &node.load, now, random).expect("not empty").id, None),
