@@ -130,6 +130,17 @@ impl Caches {
         Found::Asked(asked)
     }
 
+    /// Lets go the answer to this, which has turned out to be none: nobody else shall get it.
+    pub fn forget(&self, Question { expert, version, message, .. }: Question<'_>) {
+        let key = expert.policy.cache.as_ref().and_then(|_settings| Key::of(version, message));
+        if let Some(key) = key
+            && let Some(store) = self.stores.get(&expert.name)
+        {
+            store.answers.remove(&key);
+            store.metrics.bytes(store.answers.weight());
+        }
+    }
+
     /// Lets go the answers of experts that are not in `grid`, or keep no answers there.
     pub fn keep(&self, grid: &Grid) {
         self.stores.retain(|name, store| {

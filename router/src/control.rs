@@ -5,8 +5,8 @@ mod faults;
 use std::{sync::Arc, time::SystemTime};
 
 use nanogrid_proto::v1::{
-    ListFaultsRequest, ListFaultsResponse, ReloadRequest, ReloadResponse, SetFaultsRequest, SetFaultsResponse,
-    StatusRequest, StatusResponse, control_server::Control,
+    ListFaultsRequest, ListFaultsResponse, ReloadRequest, ReloadResponse, SetFaultsRequest,
+    SetFaultsResponse, StatusRequest, StatusResponse, control_server::Control,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};

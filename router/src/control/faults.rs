@@ -89,7 +89,8 @@ pub(super) fn outward(fault: Fault, now: Instant) -> v1::Fault {
 }
 
 fn duration(field: &str, duration: prost_types::Duration) -> Result<Duration, Error> {
-    let wrong = || Error::invalid(field, format!("must not be negative, nor longer than {LONGEST:?}: {duration}"));
+    let wrong =
+        || Error::invalid(field, format!("must not be negative, nor longer than {LONGEST:?}: {duration}"));
     Duration::try_from(duration).ok().filter(|duration| *duration <= LONGEST).ok_or_else(wrong)
 }
 

@@ -164,7 +164,7 @@ async fn headers_that_say_nothing_we_know() {
         assert_status(with_header("x-nanogrid-version", version.as_bytes()).await, InvalidArgument, words);
     }
     let words =
-        "x-nanogrid-criticality: must be one of `sheddable`, `sheddable-plus`, `critical`, `critical-plus`";
+        "x-nanogrid-criticality: must be one of SHEDDABLE, SHEDDABLE_PLUS, CRITICAL, CRITICAL_PLUS: `very`";
     assert_status(with_header("x-nanogrid-criticality", b"very").await, InvalidArgument, words);
     let words = "x-nanogrid-sticky: must be visible ASCII";
     assert_status(with_header("x-nanogrid-sticky", "\u{fc}ber".as_bytes()).await, InvalidArgument, words);

@@ -3,10 +3,13 @@
 // A helper that unwraps fails the test that called it; clippy knows only the test functions themselves.
 #![allow(clippy::unwrap_used)]
 
+mod admission;
 mod bad_input;
+mod cache;
 mod classified;
 mod endpoints;
 mod fan_out;
+mod faults;
 mod operators;
 mod passthrough;
 mod reload;

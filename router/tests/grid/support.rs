@@ -9,8 +9,8 @@ use nanogrid_proto::{
     },
     tensor::{Data, Tensor, set_inputs},
     v1::{
-        self, InferRequest, InferResponse, OutcomeStatus, grid_client::GridClient, infer_request::Payload,
-        outcome,
+        self, InferRequest, InferResponse, OutcomeStatus, control_client::ControlClient,
+        grid_client::GridClient, infer_request::Payload, outcome,
     },
 };
 use nanogrid_router::RouterServer;
@@ -117,6 +117,12 @@ impl Grid {
 
     pub(crate) fn oip(&self) -> GrpcInferenceServiceClient<Channel> {
         GrpcInferenceServiceClient::new(self.channel.clone())
+    }
+
+    /// The operators' side.
+    pub(crate) async fn control(&self) -> ControlClient<Channel> {
+        let endpoint = nanogrid_serving::endpoint(&self.ops).expect("an address");
+        ControlClient::new(endpoint.connect().await.expect("the ops port listens"))
     }
 
     pub(crate) async fn infer(&self, request: InferRequest) -> Result<InferResponse, Status> {

@@ -21,7 +21,7 @@ async fn the_trace_of_the_client_reaches_the_experts_and_the_reply() {
     assert_eq!(response.trace_id, TRACE);
     let parents = [&intent, &sentiment].map(|expert| {
         let metadata = expert.seen().pop().expect("it was asked").metadata;
-        assert_eq!(metadata.get("x-nanogrid-criticality").unwrap(), "sheddable");
+        assert_eq!(metadata.get("x-nanogrid-criticality").unwrap(), "SHEDDABLE");
         assert_eq!(metadata.get("x-nanogrid-tenant").unwrap(), "blue");
         assert!(metadata.get("authorization").is_none(), "what is for the router stays there");
         metadata.get("traceparent").expect("the context is carried on").to_str().unwrap().to_owned()

@@ -22,12 +22,12 @@ impl From<Exit> for ExitCode {
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("no grid at {addr}: start one with `nanogrid up`, or name another with --addr")]
-    NoGrid { addr: String },
-    #[error("what answers at {addr} is no nanogrid router ({message}): name another with --addr")]
-    NotAGrid { addr: String, message: String },
-    #[error("--addr must be host:port, e.g. 127.0.0.1:8001: `{addr}`")]
-    Address { addr: String },
+    #[error("no grid at {addr}: start one with `nanogrid up`, or name another with {flag}")]
+    NoGrid { addr: String, flag: &'static str },
+    #[error("what answers at {addr} is no nanogrid router ({message}): name another with {flag}")]
+    NotAGrid { addr: String, flag: &'static str, message: String },
+    #[error("{flag} must be host:port, e.g. 127.0.0.1:8001: `{addr}`")]
+    Address { addr: String, flag: &'static str },
     #[error("no answer from {addr} within {limit:?}: `nanogrid experts` shows what is ready")]
     TimedOut { addr: String, limit: Duration },
     #[error("{message} ({code:?}, from {addr})")]
@@ -88,12 +88,12 @@ impl Error {
     }
 
     /// A status from the router, or from tonic in place of one.
-    pub(crate) fn status(addr: &str, status: tonic::Status) -> Self {
+    pub(crate) fn status(addr: &str, flag: &'static str, status: tonic::Status) -> Self {
         let addr = addr.to_owned();
         let message = status.message().to_owned();
         // Every router has these calls, so what does not is something else.
         if status.code() == Code::Unimplemented {
-            return Self::NotAGrid { addr, message };
+            return Self::NotAGrid { addr, flag, message };
         }
         Self::Refused { addr, code: status.code(), message }
     }

@@ -8,6 +8,7 @@ mod client;
 mod down;
 mod error;
 mod experts;
+mod faults;
 mod infer;
 mod print;
 mod request;
@@ -69,6 +70,8 @@ enum Command {
     Route(route::Route),
     /// List the experts with their versions and endpoints
     Experts(experts::Experts),
+    /// Make calls to an expert slow or fail on purpose, to see that the rest of the grid bears it
+    Faults(faults::Faults),
     /// Find what is wrong with a grid file and with packages, without a grid
     Check(check::Check),
     #[command(hide = true)]
@@ -96,6 +99,7 @@ async fn run(global: Global, command: Command) -> Result<Exit, Error> {
         Command::Infer(infer) => infer.run(&global).await,
         Command::Route(route) => route.run(&global).await,
         Command::Experts(experts) => experts.run(&global).await,
+        Command::Faults(faults) => faults.run(&global).await,
         Command::Check(check) => check.run(&global),
         Command::Launch(launch) => launch.run(),
     }

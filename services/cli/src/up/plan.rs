@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn make(up: &Up, addr: &str, run: &RunFolder) -> Result<Self, Error> {
-        let addr = resolve(addr).ok_or_else(|| Error::Address { addr: addr.to_owned() })?;
+        let addr = resolve(addr).ok_or_else(|| Error::Address { addr: addr.to_owned(), flag: "--addr" })?;
         let programs = Programs::find()?;
         let (packages, problems) = catalog::read(&up.catalog)?;
         let mut ports = Ports::new();
