@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nanogrid_proto::tensor::TensorError;
+use nanogrid_resilience::{Criticality, ShedReason};
 use nanogrid_telemetry::metrics::FailureReason;
 use tonic::{Code, Status};
 
@@ -165,11 +166,18 @@ pub enum Error {
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// The queue is full: a healthy expert saying no.
-    #[error("the queue of expert `{name}` is full: try again in {retry_after:?}, or elsewhere")]
+    /// More work than can be done: a healthy expert saying no.
+    #[error(
+        "expert `{name}` is overloaded, {}: try again in {retry_after:?}, or elsewhere",
+        shed(*reason, *criticality)
+    )]
     Overloaded {
         /// Of the expert.
         name: String,
+        /// Of the request.
+        criticality: Criticality,
+        /// Where it was turned away.
+        reason: ShedReason,
         /// About the time that the queue needs to drain.
         retry_after: Duration,
     },
@@ -249,5 +257,12 @@ impl From<Error> for Status {
             }
         }
         status
+    }
+}
+
+fn shed(reason: ShedReason, criticality: Criticality) -> String {
+    match reason {
+        ShedReason::Full => format!("its queue has no room for {criticality} requests"),
+        ShedReason::Waited => "the queue stood still for too long".to_owned(),
     }
 }

@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use nanogrid_onnx::{Model, ModelOptions, Package, RunError};
-use nanogrid_settings::InferenceSettings;
+use nanogrid_resilience::{Criticality, ShedReason};
+use nanogrid_settings::{InferenceSettings, LimitSettings, Task};
 use nanogrid_telemetry::metrics::ExpertMetrics;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use crate::{
+    admission::Admission,
     error::Error,
     memory,
     statistics::Statistics,
@@ -20,6 +22,7 @@ pub(crate) struct Expert {
     /// As the wire writes it.
     pub(crate) version: String,
     pub(crate) task: Loaded,
+    pub(crate) admission: Admission,
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) limits: InferenceSettings,
     /// By how much the process grew while this was loaded, in bytes.
@@ -32,14 +35,17 @@ impl Expert {
     pub(crate) fn load(
         package: Package,
         limits: &InferenceSettings,
+        limit: &LimitSettings,
         metrics: &ExpertMetrics,
     ) -> Result<Self, LoadError> {
         let (started, before) = (Instant::now(), memory::resident());
         let version = package.version.to_string();
         let metrics = metrics.model(package.name.as_str(), &version);
         let largest_batch = limits.max_batch_rows.max(limits.max_rows).get();
+        let name = package.name.as_str();
+        let admission = Admission::new(name, limit, limits, jobs_per_run(&package, limits), metrics.clone());
         let statistics = Arc::new(Statistics::new(metrics, largest_batch));
-        let model = Model::load(&package, &options(&package, limits))?;
+        let model = Model::load(&package, &options(&package, limits, limit))?;
         model.observe({
             let statistics = Arc::clone(&statistics);
             move |rows, inference| statistics.executed(rows, inference)
@@ -56,6 +62,7 @@ impl Expert {
             package,
             version,
             task,
+            admission,
             statistics,
             limits: limits.clone(),
         })
@@ -73,38 +80,38 @@ impl Expert {
     }
 
     /// What a failed run means to the caller.
-    pub(crate) fn refusal(&self, error: RunError) -> Error {
+    pub(crate) fn refusal(&self, error: RunError, criticality: Criticality) -> Error {
         match error {
-            RunError::Overloaded { capacity } => {
-                Error::Overloaded { name: self.name().to_owned(), retry_after: self.retry_after(capacity) }
-            }
+            // Admission lets in no more than the model's queue holds, so this is no way to be shed, only a safe one.
+            RunError::Overloaded { .. } => Error::Overloaded {
+                name: self.name().to_owned(),
+                criticality,
+                reason: ShedReason::Full,
+                retry_after: Duration::from_millis(1),
+            },
             RunError::DeadlineExceeded => Error::DeadlineExceeded,
             RunError::Closed => Error::Closed,
             RunError::Invalid(problem) => Error::Invalid(problem),
             RunError::Failed(problem) => Error::Failed(problem),
         }
     }
-
-    /// When half of a full queue is gone: early enough that the workers do not run dry, late enough to find room.
-    fn retry_after(&self, capacity: usize) -> Duration {
-        let drained = self.statistics.time_for(capacity.div_ceil(2)).unwrap_or(SHORTEST_PUSHBACK);
-        (drained / u32::try_from(self.limits.workers.get()).unwrap_or(u32::MAX))
-            .clamp(SHORTEST_PUSHBACK, LONGEST_PUSHBACK)
-    }
 }
 
-const SHORTEST_PUSHBACK: Duration = Duration::from_millis(1);
-/// A client that is told more than this would outwait any burst that a nano model can have.
-const LONGEST_PUSHBACK: Duration = Duration::from_secs(1);
-
-fn options(package: &Package, limits: &InferenceSettings) -> ModelOptions {
+fn options(package: &Package, limits: &InferenceSettings, limit: &LimitSettings) -> ModelOptions {
     ModelOptions {
         workers: limits.workers,
-        queue: limits.queue,
+        // Everyone whom admission lets in may be here at once.
+        queue: limit.max,
         max_batch_rows: limits.max_batch_rows,
         max_batch_tokens: package.max_batch_tokens.unwrap_or(limits.max_batch_tokens),
         intra_op_threads: limits.intra_op_threads,
     }
+}
+
+/// How many requests can share a run.
+fn jobs_per_run(package: &Package, limits: &InferenceSettings) -> usize {
+    // Tensors are never put side by side.
+    if package.task == Task::Tensor { 1 } else { limits.max_batch_rows.get() }
 }
 
 /// Names and versions are plain words and numbers, checked where packages are read.

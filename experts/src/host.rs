@@ -13,7 +13,7 @@ use nanogrid_proto::{
     v1::expert_info_server::ExpertInfoServer,
 };
 use nanogrid_serving::{Drain, Options, Server, Services};
-use nanogrid_settings::{ExpertSettings, InferenceSettings, ServerSettings};
+use nanogrid_settings::{ExpertSettings, InferenceSettings, LimitSettings, ServerSettings};
 use nanogrid_telemetry::metrics::{ExpertMetrics, Registry};
 use tokio::{sync::oneshot, time::Instant};
 use tonic::codec::CompressionEncoding::{Deflate, Gzip};
@@ -44,6 +44,7 @@ pub struct Host {
     registry: Registry,
     packages: Vec<PathBuf>,
     inference: InferenceSettings,
+    limit: LimitSettings,
     max_message: usize,
     started: Instant,
 }
@@ -64,6 +65,7 @@ impl Host {
             registry: Registry::new(),
             packages: settings.packages.clone(),
             inference: settings.inference.clone(),
+            limit: settings.limit.clone(),
             max_message: settings.server.max_message,
             started,
         })
@@ -100,6 +102,7 @@ impl Host {
             health,
             metrics: ExpertMetrics::new(&self.registry),
             limits: self.inference,
+            limit: self.limit,
         };
         let loaded = load_on_own_thread(loading, self.packages)?;
         let nothing_to_serve = async {

@@ -17,11 +17,12 @@ use nanogrid_proto::inference::{
     SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
     grpc_inference_service_server::GrpcInferenceService,
 };
-use nanogrid_serving::{Health, deadline::Deadline};
-use tokio::time::Instant;
-use tonic::{Extensions, Request, Response, Status, Streaming};
+use nanogrid_serving::Health;
+use tonic::{Request, Response, Status, Streaming};
 
-use crate::{error::Error, expert::Expert, metadata, pipeline, repository::Repository, stream, wire};
+use crate::{
+    call::Call, error::Error, expert::Expert, metadata, pipeline, repository::Repository, stream, wire,
+};
 
 /// The service.
 #[derive(Clone)]
@@ -39,10 +40,10 @@ impl Ingress {
     pub(crate) async fn infer(
         &self,
         message: ModelInferRequest,
-        deadline: Option<Instant>,
+        call: Call,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let expert = self.find(&message.model_name, &message.model_version)?;
-        match pipeline::answer(&expert, message, deadline).await {
+        match pipeline::answer(&expert, message, call).await {
             Ok(answer) => {
                 let mut response = Response::new(answer);
                 expert.sign(response.metadata_mut());
@@ -59,10 +60,6 @@ impl Ingress {
     fn find(&self, name: &str, version: &str) -> Result<Arc<Expert>, Error> {
         self.repository.find(name, wire::version(version)?)
     }
-}
-
-pub(crate) fn deadline(extensions: &Extensions) -> Option<Instant> {
-    Deadline::from_extensions(extensions).map(|Deadline(at)| at)
 }
 
 #[tonic::async_trait]
@@ -123,8 +120,8 @@ impl GrpcInferenceService for Ingress {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let deadline = deadline(request.extensions());
-        self.infer(request.into_inner(), deadline).await
+        let call = Call::of(&request);
+        self.infer(request.into_inner(), call).await
     }
 
     type ModelStreamInferStream = BoxStream<'static, Result<ModelStreamInferResponse, Status>>;

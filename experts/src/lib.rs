@@ -4,10 +4,12 @@
 //! out. One process serves every package it is given. A request takes one way through here:
 //!
 //! ```text
-//! ingress -> preprocess -> batch -> session -> postprocess
-//!            \ task        \ services/onnx     \ task
+//! ingress -> admission -> preprocess -> batch -> session -> postprocess
+//!                         \ task        \ services/onnx     \ task
 //! ```
 
+mod admission;
+mod call;
 mod classification;
 mod error;
 mod expert;

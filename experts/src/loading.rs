@@ -8,7 +8,7 @@ use std::{
 
 use nanogrid_onnx::Package;
 use nanogrid_serving::Health;
-use nanogrid_settings::{ExpertManifest, InferenceSettings};
+use nanogrid_settings::{ExpertManifest, InferenceSettings, LimitSettings};
 use nanogrid_telemetry::metrics::ExpertMetrics;
 
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) struct Loading {
     pub(crate) health: Health,
     pub(crate) metrics: ExpertMetrics,
     pub(crate) limits: InferenceSettings,
+    pub(crate) limit: LimitSettings,
 }
 
 impl Loading {
@@ -74,7 +75,7 @@ impl Loading {
 
     fn load(&self, package: Package) -> Result<(), String> {
         let (name, version, folder) = (package.name.clone(), package.version, package.folder.clone());
-        match Expert::load(package, &self.limits, &self.metrics) {
+        match Expert::load(package, &self.limits, &self.limit, &self.metrics) {
             Ok(expert) => {
                 tracing::info!(expert = %name, version, memory = expert.memory, folder = %folder.display(), "loaded");
                 self.repository.put(name.as_str(), version, &State::Ready(Arc::new(expert)));

@@ -1,4 +1,4 @@
-//! One request through one expert: preprocess -> batch and session -> postprocess, each with its time and its span.
+//! One request through one expert: admission -> preprocess -> batch and session -> postprocess, each with its time and its span.
 
 use nanogrid_proto::{
     inference::{ModelInferRequest, ModelInferResponse},
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
 use crate::{
+    call::Call,
     error::Error,
     expert::Expert,
     signature::Wanted,
@@ -26,13 +27,13 @@ pub(crate) struct Reply {
 pub(crate) async fn answer(
     expert: &Expert,
     message: ModelInferRequest,
-    deadline: Option<Instant>,
+    call: Call,
 ) -> Result<ModelInferResponse, Error> {
     let begun = expert.statistics.begin();
     let span = Span::current();
     span.record(attribute::EXPERT, expert.name());
     span.record(attribute::MODEL_VERSION, expert.version.as_str());
-    match request(expert, message, deadline, begun.started()).await {
+    match request(expert, message, call, begun.started()).await {
         Ok((response, rows, times)) => {
             begun.succeeded(rows, &times);
             Ok(response)
@@ -47,7 +48,7 @@ pub(crate) async fn answer(
 async fn request(
     expert: &Expert,
     message: ModelInferRequest,
-    deadline: Option<Instant>,
+    mut call: Call,
     started: Instant,
 ) -> Result<(ModelInferResponse, usize, StageTimes), Error> {
     let signature = expert.task.signature();
@@ -55,7 +56,8 @@ async fn request(
     let (inputs, rows) = signature.check(request.inputs)?;
     let wanted = Wanted { outputs: signature.outputs(&request.outputs)?, top_k: request.top_k };
     let own_deadline = request.timeout.and_then(|timeout| started.checked_add(timeout));
-    let work = Work { inputs, wanted, deadline: deadline.into_iter().chain(own_deadline).min(), started };
+    call.deadline = call.deadline.into_iter().chain(own_deadline).min();
+    let work = Work { inputs, wanted, call, started };
     let reply = match &expert.task {
         Loaded::TextClassification(task) => stages(expert, task.as_ref(), work).await?,
         Loaded::Tensor(task) => stages(expert, task, work).await?,
@@ -67,26 +69,30 @@ async fn request(
 struct Work {
     inputs: Vec<Tensor>,
     wanted: Wanted,
-    deadline: Option<Instant>,
+    call: Call,
     started: Instant,
 }
 
 async fn stages<T: Task>(expert: &Expert, task: &T, work: Work) -> Result<Reply, Error> {
-    in_time(work.deadline)?;
+    let Call { deadline, criticality } = work.call;
+    let reading = work.started.elapsed();
+    let admitted = expert.admission.enter(work.call).await?;
     let prepared = task.preprocess(work.inputs).instrument(info_span!("preprocess")).await?;
-    let preprocess = work.started.elapsed();
+    let preprocess = reading + admitted.turn().elapsed();
     // Tokenising took its time too; the queue would find out later, at the cost of a place in it.
-    in_time(work.deadline)?;
+    in_time(deadline)?;
     // The worker opens the spans `queue` and `ort.run`: only it knows when they begin.
-    let (raw, ran) = task.run(prepared, work.deadline).await.map_err(|error| expert.refusal(error))?;
+    let run = task.run(prepared, deadline).await;
+    let (raw, ran) = run.map_err(|error| expert.refusal(error, criticality))?;
     let postprocessing = Instant::now();
     let outputs = task.postprocess(raw, &work.wanted)?;
     let times = StageTimes {
         preprocess,
-        queue: ran.queue,
+        queue: admitted.waited() + ran.queue,
         inference: ran.inference,
         postprocess: postprocessing.elapsed(),
     };
+    admitted.succeeded(times.preprocess + times.inference + times.postprocess);
     Ok(Reply { outputs, times })
 }
 

@@ -86,15 +86,6 @@ impl Statistics {
         Begun { statistics: self, pending: Some(self.metrics.started()), started: Instant::now() }
     }
 
-    /// About how long `jobs` more take this model; `None` before it has run at all.
-    pub(crate) fn time_for(&self, jobs: usize) -> Option<Duration> {
-        let in_model: u64 = self.batches.iter().map(|timer| timer.ns.load(Relaxed)).sum();
-        // Requests that share a run share its time; before the first answer there are runs only.
-        let done = self.success.count.load(Relaxed).max(self.executions.load(Relaxed));
-        let each = in_model.checked_div(done)?;
-        Some(Duration::from_nanos(each.saturating_mul(jobs as u64)))
-    }
-
     /// As the protocol has it.
     pub(crate) fn report(&self, name: &str, version: &str, memory: u64) -> ModelStatistics {
         ModelStatistics {

@@ -3,14 +3,10 @@
 
 use futures::{StreamExt, stream::BoxStream};
 use nanogrid_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use tokio::time::Instant;
 use tonic::{Request, Status, Streaming};
 use tracing::{Instrument, Span, field::Empty, info_span};
 
-use crate::{
-    ingress::{self, Ingress},
-    wire,
-};
+use crate::{call::Call, ingress::Ingress, wire};
 
 /// Requests of one stream that are worked on at a time: what a batch can hold. More would only wait in our memory and
 /// not in the client's, where flow control keeps them.
@@ -20,7 +16,7 @@ pub(crate) fn answers(
     ingress: Ingress,
     request: Request<Streaming<ModelInferRequest>>,
 ) -> BoxStream<'static, Result<ModelStreamInferResponse, Status>> {
-    let deadline = ingress::deadline(request.extensions());
+    let call = Call::of(&request);
     // A client that writes this wants a status, and the stream closed, instead of a message.
     let closes = request.metadata().get("triton_grpc_error").is_some_and(|value| value == "true");
     // The answers are made after the handler has returned, outside of its span.
@@ -33,7 +29,7 @@ pub(crate) fn answers(
             nanogrid.expert = Empty,
             nanogrid.model.version = Empty,
         );
-        async move { answer(&ingress, message?, deadline, closes).await }.instrument(span)
+        async move { answer(&ingress, message?, call, closes).await }.instrument(span)
     });
     // After an error of the stream itself there is nothing more to say.
     let mut over = false;
@@ -49,11 +45,11 @@ pub(crate) fn answers(
 async fn answer(
     ingress: &Ingress,
     message: ModelInferRequest,
-    deadline: Option<Instant>,
+    call: Call,
     closes: bool,
 ) -> Result<ModelStreamInferResponse, Status> {
     let (name, version, id) = (message.model_name.clone(), message.model_version.clone(), message.id.clone());
-    let (error_message, mut response) = match ingress.infer(message, deadline).await {
+    let (error_message, mut response) = match ingress.infer(message, call).await {
         Ok(answer) => (String::new(), answer.into_inner()),
         Err(status) if closes => return Err(status),
         // The id tells the client which of its requests this is about.

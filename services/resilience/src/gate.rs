@@ -1,7 +1,7 @@
 //! The way into a server that can do only so much at once: an adaptive limit, and in front of it a short queue.
 //!
 //! ```text
-//! enter --room in the limit--------------------------> Permit --succeeded | missed | dropped--> out
+//! enter --room in the limit--------------------------> Permit --succeeded | dropped--> out
 //!    \--room in the queue--> waits --somebody leaves-->--/
 //!     \                        `--stood too long: shed; deadline passed or doomed: DeadlineExceeded
 //!      `--neither: shed
@@ -78,7 +78,8 @@ pub struct GateNow {
     pub overloaded: bool,
 }
 
-/// The right to be inside. Dropped without a verdict it makes way and teaches nothing, as a caller who leaves must.
+/// The right to be inside. Dropped without a success it makes way. Before its deadline that teaches nothing: callers leave as
+/// they like. After it, it is a missed deadline.
 #[derive(Debug)]
 #[must_use = "a permit dropped at once lets nobody in"]
 pub struct Permit {
@@ -150,20 +151,12 @@ impl Permit {
         let now = Instant::now();
         gate.state().succeeded(&gate, now.duration_since(self.granted), own, now);
     }
-
-    /// Its deadline passed before the answer was there. Counts only where the deadline could have been met: a client whose
-    /// deadlines are hopeless must not make the server small for all others.
-    pub fn missed(mut self) {
-        let Some(gate) = self.gate.take() else { return };
-        let given = self.deadline.map(|deadline| deadline.saturating_duration_since(self.granted));
-        gate.state().missed(&gate, given, Instant::now());
-    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(gate) = self.gate.take() {
-            gate.state().left(&gate, Instant::now());
+            gate.state().gave_up(&gate, self.granted, self.deadline, Instant::now());
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Settings of the process that hosts experts: `[server]`, `[telemetry]`, `[inference]` and the list `packages`.
+//! Settings of the process that hosts experts: `[server]`, `[telemetry]`, `[inference]`, `[limit]` and the list
+//! `packages`.
 
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{Error, ServerSettings, TelemetrySettings, setting, source};
 
@@ -22,6 +24,9 @@ pub struct ExpertSettings {
     pub packages: Vec<PathBuf>,
     /// `[inference]`
     pub inference: InferenceSettings,
+    /// `[limit]`
+    #[serde(deserialize_with = "limit")]
+    pub limit: LimitSettings,
 }
 
 /// `[inference]`: threads, queues and limits. An expert's own `expert.toml` may set tighter ones.
@@ -31,7 +36,7 @@ pub struct InferenceSettings {
     /// Threads with a session each, per package.
     #[serde(deserialize_with = "setting::at_least_one")]
     pub workers: NonZeroUsize,
-    /// Jobs waiting per package; a full queue sheds.
+    /// Most requests waiting per package, whatever the limit; what finds no room is shed.
     #[serde(deserialize_with = "setting::at_least_one")]
     pub queue: NonZeroUsize,
     /// Most rows in one run of a model.
@@ -54,6 +59,25 @@ pub struct InferenceSettings {
     pub onnxruntime: Option<PathBuf>,
 }
 
+/// `[limit]`: how many requests to one package are worked on at once. The number adapts; these are its bounds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct LimitSettings {
+    /// Before anything was measured; absent = two full runs for each worker.
+    #[serde(deserialize_with = "setting::at_least_one_or_none")]
+    pub initial: Option<NonZeroUsize>,
+    /// It never falls below.
+    #[serde(deserialize_with = "setting::at_least_one")]
+    pub min: NonZeroUsize,
+    /// It never rises above.
+    #[serde(deserialize_with = "setting::at_least_one")]
+    pub max: NonZeroUsize,
+    /// Once the queue no longer empties, whoever waited longer than this is shed. Where the model itself takes longer, the
+    /// time grows with it.
+    #[serde(deserialize_with = "setting::duration_above_zero")]
+    pub target: Duration,
+}
+
 impl ExpertSettings {
     /// Defaults, overridden by `file`, overridden by the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, Error> {
@@ -73,5 +97,32 @@ impl Default for InferenceSettings {
             intra_op_threads: setting::limit(1),
             onnxruntime: None,
         }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            initial: None,
+            min: NonZeroUsize::MIN,
+            // Two batches of 32: one runs, one waits. More in flight would only be older when its turn comes.
+            max: setting::limit(64),
+            target: Duration::from_millis(5),
+        }
+    }
+}
+
+/// `[limit]`, with the rule between its values.
+fn limit<'de, D: Deserializer<'de>>(value: D) -> Result<LimitSettings, D::Error> {
+    let limit = LimitSettings::deserialize(value)?;
+    let LimitSettings { initial, min, max, .. } = limit;
+    if min > max {
+        return Err(D::Error::custom(format!("`min` must not be above `max`, {max}: {min}")));
+    }
+    match initial {
+        Some(initial) if initial < min || initial > max => Err(D::Error::custom(format!(
+            "`initial` must be between `min`, {min}, and `max`, {max}: {initial}"
+        ))),
+        Some(_) | None => Ok(limit),
     }
 }

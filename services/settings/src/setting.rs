@@ -17,6 +17,13 @@ pub(crate) fn at_least_one<'de, D: Deserializer<'de>>(value: D) -> Result<NonZer
     NonZeroUsize::new(usize::deserialize(value)?).ok_or_else(|| D::Error::custom("must be at least 1"))
 }
 
+/// 1, 2, 3, ..., when it is written at all.
+pub(crate) fn at_least_one_or_none<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    at_least_one(value).map(Some)
+}
+
 /// From 0 to 1.
 pub(crate) fn fraction<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(value)?;

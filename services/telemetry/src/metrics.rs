@@ -23,7 +23,9 @@ use prometheus_client::registry::{Metric, Registry as Families, Unit};
 use crate::propagation::TraceId;
 
 pub use criticality::Criticality;
-pub use expert::{ExpertMetrics, ExpertStage, FailureReason, ModelMetrics, PendingRequest, StageTimes};
+pub use expert::{
+    ExpertMetrics, ExpertShed, ExpertStage, FailureReason, ModelMetrics, PendingRequest, SlackAt, StageTimes,
+};
 pub use router::{
     AdmissionMetrics, Answered, AttemptKind, CacheMetrics, CacheResult, CallMetrics, CallStatus,
     ClassifierProblem, DecidedBy, DispatchMetrics, EjectionReason, EndpointGauge, EndpointState, FallbackKind,

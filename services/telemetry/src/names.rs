@@ -100,6 +100,14 @@ pub mod metric {
     pub const EXPERT_STAGE_DURATION: &str = "nanogrid_expert_stage_duration";
     /// Histogram: rows per batch.
     pub const BATCH_ROWS: &str = "nanogrid_batch_rows";
+    /// Gauge: requests to an expert that may be worked on at once.
+    pub const EXPERT_LIMIT: &str = "nanogrid_limit";
+    /// Gauge: requests to an expert that are worked on now.
+    pub const EXPERT_IN_FLIGHT: &str = "nanogrid_limit_in_flight";
+    /// Gauge: requests to an expert that wait for their turn.
+    pub const EXPERT_WAITING: &str = "nanogrid_limit_waiting";
+    /// Histogram: seconds left to a deadline at an expert's begin and end; below 0 = too late.
+    pub const DEADLINE_SLACK: &str = "nanogrid_deadline_slack";
     /// Gauge: 1 when the model is loaded and warm.
     pub const EXPERT_READY: &str = "nanogrid_expert_ready";
     /// Counter: packages given to the process that cannot be served.

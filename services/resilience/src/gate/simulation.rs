@@ -84,13 +84,8 @@ impl Server {
         let permit = self.gate.enter(class, Some(deadline)).await.map_err(Some)?;
         let (job, answer) = oneshot::channel();
         self.jobs.send(job).unwrap();
-        match timeout_at(deadline, answer).await {
-            Ok(own) => permit.succeeded(own.unwrap()),
-            Err(_) => {
-                permit.missed();
-                return Err(None);
-            }
-        }
+        let own = timeout_at(deadline, answer).await.map_err(|_| None)?;
+        permit.succeeded(own.unwrap());
         Ok(())
     }
 

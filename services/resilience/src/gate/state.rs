@@ -84,18 +84,26 @@ impl State {
         self.left(gate, now);
     }
 
-    /// `given` is the time that it had inside; `None` = all the time in the world.
-    pub(super) fn missed(&mut self, gate: &Arc<Gate>, given: Option<Duration>, now: Instant) {
-        // As long as nothing was ever answered, nothing says that it could have been met, nor that it could not.
-        let fair =
-            self.limiter.own().is_none_or(|own| given.is_none_or(|given| given >= Limiter::tolerated(own)));
-        if fair {
-            self.limiter.missed();
+    /// Left without an answer.
+    pub(super) fn gave_up(
+        &mut self,
+        gate: &Arc<Gate>,
+        granted: Instant,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) {
+        if let Some(deadline) = deadline.filter(|deadline| *deadline <= now) {
+            // Only a deadline that could have been met counts: a client whose deadlines are hopeless must not make the
+            // server small for all others. As long as nothing was ever answered, none is known to be hopeless.
+            let given = deadline.saturating_duration_since(granted);
+            if given >= self.tolerated() {
+                self.limiter.missed();
+            }
         }
         self.left(gate, now);
     }
 
-    pub(super) fn left(&mut self, gate: &Arc<Gate>, now: Instant) {
+    fn left(&mut self, gate: &Arc<Gate>, now: Instant) {
         self.in_flight -= 1;
         self.give_up_stale(now);
         self.let_in(gate, now);

@@ -189,14 +189,28 @@ async fn deadlines_that_nobody_could_meet_do_not_shrink_the_limit() {
     let gate = gate(16, 8);
     accustomed(&gate, 20 * MS).await;
     let before = gate.now().limit;
-    for _ in 0..100 {
-        gate.enter(Criticality::Critical, Some(Instant::now() + MS)).await.unwrap().missed();
-    }
+    let miss = async |within: Duration| {
+        for _ in 0..100 {
+            let permit = gate.enter(Criticality::Critical, Some(Instant::now() + within)).await.unwrap();
+            advance(within).await;
+            drop(permit);
+        }
+    };
+    miss(MS).await;
     assert_eq!(gate.now().limit, before);
-    for _ in 0..100 {
-        gate.enter(Criticality::Critical, Some(Instant::now() + 60 * MS)).await.unwrap().missed();
-    }
+    miss(60 * MS).await;
     assert!(gate.now().limit <= before / 2, "{}", gate.now().limit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_leave_before_their_deadline_do_not_shrink_the_limit() {
+    let gate = gate(16, 8);
+    accustomed(&gate, 20 * MS).await;
+    let before = gate.now().limit;
+    for _ in 0..100 {
+        drop(gate.enter(Criticality::Critical, Some(Instant::now() + 60 * MS)).await.unwrap());
+    }
+    assert_eq!(gate.now(), super::GateNow { limit: before, in_flight: 0, waiting: 0, overloaded: false });
 }
 
 #[tokio::test(start_paused = true)]

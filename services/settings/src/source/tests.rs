@@ -3,7 +3,7 @@ use std::{io::Write, num::NonZeroUsize, time::Duration};
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::{ExpertSettings, LogFormat, RouterSettings};
+use crate::{ExpertSettings, LimitSettings, LogFormat, RouterSettings};
 
 fn read<T: DeserializeOwned>(file: &str, variables: &[(&str, &str)]) -> Result<T, String> {
     let mut written = NamedTempFile::new().expect("a temporary file");
@@ -60,6 +60,27 @@ fn the_environment_overrides_the_file_key_by_key() {
     assert_eq!(settings.packages, [PathBuf::from("b"), PathBuf::from("c")]);
     assert_eq!(settings.telemetry.sample, 0.5);
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
+}
+
+#[test]
+fn the_bounds_of_the_limit_fit_together() {
+    let variables = [("NANOGRID__LIMIT__INITIAL", "8"), ("NANOGRID__LIMIT__TARGET", "20ms")];
+    let settings: ExpertSettings = read("[limit]\nmin = 2\nmax = 16\n", &variables).expect("good");
+    let number = |n| NonZeroUsize::new(n).expect("above 0");
+    let expected = LimitSettings {
+        initial: Some(number(8)),
+        min: number(2),
+        max: number(16),
+        target: Duration::from_millis(20),
+    };
+    assert_eq!(settings.limit, expected);
+    refused("[limit]\nmin = 9\nmax = 8\n", &[], "expert.toml:2: limit: `min` must not be above `max`, 8: 9");
+    refused(
+        "[limit]\ninitial = 9\nmax = 8\n",
+        &[],
+        "expert.toml:2: limit: `initial` must be between `min`, 1, and `max`, 8: 9",
+    );
+    refused("[limit]\nmin = 0\n", &[], "expert.toml:2: limit.min: must be at least 1: 0");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What an expert did, per model version: Triton's counters, and histograms of our own beside them.
 
+mod admission;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +14,12 @@ use tokio::time::Instant;
 
 use super::label::label;
 use super::triton::TritonCounter;
-use super::{Latency, LatencyFamily, Registry, latencies};
+use super::{Criticality, Latency, LatencyFamily, Registry, latencies};
 use crate::names::metric;
 use crate::propagation::TraceId;
+
+use admission::{Admission, AdmissionFamilies};
+pub use admission::{ExpertShed, SlackAt};
 
 label! {
     /// Why a request got no answer, in Triton's words.
@@ -74,6 +79,7 @@ pub struct ExpertMetrics {
     ready: Family<ModelLabels, Gauge>,
     stages: LatencyFamily<StageLabels>,
     batch_rows: Family<ModelLabels, Histogram>,
+    admission: AdmissionFamilies,
     refused: Counter,
 }
 
@@ -97,6 +103,7 @@ struct Model {
     ready: Gauge,
     stages: Vec<Latency>,
     batch_rows: Histogram,
+    admission: Admission,
 }
 
 /// A request that was begun. Dropped without a verdict, it counts as cancelled: that is what a dropped future is.
@@ -143,6 +150,7 @@ impl ExpertMetrics {
                 "Rows per batch",
                 Family::new_with_constructor(|| Histogram::new(BATCH_BUCKETS)),
             ),
+            admission: AdmissionFamilies::new(registry),
             refused: registry.register(
                 metric::PACKAGES_REFUSED,
                 "Packages given to the process that cannot be served",
@@ -183,6 +191,7 @@ impl ExpertMetrics {
             ready: self.ready.get_or_create_owned(&labels),
             stages: stages.collect(),
             batch_rows: self.batch_rows.get_or_create_owned(&labels),
+            admission: self.admission.model(&labels),
         }))
     }
 }
@@ -198,6 +207,26 @@ impl ModelMetrics {
     pub fn executed(&self, rows: usize) {
         self.0.executions.add(1);
         self.0.batch_rows.observe(rows as f64);
+    }
+
+    /// How many requests may be worked on at once, how many are, and how many wait.
+    pub fn admission(&self, limit: usize, in_flight: usize, waiting: usize) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.0.admission.limit.set(number(limit));
+        self.0.admission.in_flight.set(number(in_flight));
+        self.0.admission.waiting.set(number(waiting));
+    }
+
+    /// A request was turned away.
+    pub fn shed(&self, criticality: Criticality, reason: ExpertShed) {
+        self.0.admission.shed(criticality, reason);
+    }
+
+    /// A request has so much time left.
+    pub fn slack(&self, at: SlackAt, deadline: Instant) {
+        let now = Instant::now();
+        let (left, late) = (deadline.saturating_duration_since(now), now.saturating_duration_since(deadline));
+        self.0.admission.slack(at, left, late);
     }
 
     /// The model was loaded and warmed up in this time.
