@@ -27,8 +27,8 @@ const LASTS: Duration = Duration::from_secs(30);
 const CAPACITY_OVER: Duration = Duration::from_secs(5);
 const CALLERS: usize = 8;
 const TIMES_CAPACITY: f64 = 3.0;
-/// Of a text; some milliseconds of work.
-const TEXT_BYTES: usize = 2 << 10;
+/// Of a text: some milliseconds of work.
+const TEXT_BYTES: usize = 1 << 10;
 /// Who asks how often: those who may not be shed want three quarters of what there is.
 const MIX: [(Criticality, f64); 4] = [
     (Criticality::Sheddable, 0.5),

@@ -1,0 +1,91 @@
+//! What the grid promises, kept by real processes: this build's router and experts, killed, paused and restarted under
+//! load. The same scenarios as `nanogrid-loadtest scenario`, as short as their promises allow; `overload` is not among
+//! them, since beside other tests there is no telling what the machine can do.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Once;
+use std::time::Duration;
+
+use nanogrid_loadtest::scenario::{Place, Scenario, Setup};
+
+/// Plays `scenario`, and fails with its whole report when a promise was not kept.
+async fn check(scenario: Scenario) {
+    build_the_others();
+    let program = Path::new(env!("CARGO_BIN_EXE_nanogrid-loadtest"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of the workspace");
+    let beside = Place::beside(program);
+    let setup = Setup {
+        place: Place {
+            catalog: root.join(&beside.catalog),
+            classifier: root.join(&beside.classifier),
+            ..beside
+        },
+        requests: 2000,
+        // These tests are about what is lost, not about how fast an unoptimised build is beside others.
+        deadline: Duration::from_secs(5),
+        fault: match scenario {
+            Scenario::FailFast => Some(Duration::from_secs(8)),
+            _ => None,
+        },
+        ..Setup::beside(program)
+    };
+    let report = scenario.run(&setup).await.expect("the scenario can be played");
+    assert!(report.broken().is_empty(), "{report}");
+}
+
+/// `cargo test --workspace` has built the programs that are started here; `cargo test -p nanogrid-loadtest` has not.
+fn build_the_others() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let this = Path::new(env!("CARGO_BIN_EXE_nanogrid-loadtest"));
+        if ["nanogrid-router", "nanogrid-expert"].iter().all(|name| this.with_file_name(name).is_file()) {
+            return;
+        }
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--locked", "--package", "nanogrid-router", "--package", "nanogrid-experts"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.expect("cargo runs").success());
+    });
+}
+
+#[tokio::test]
+async fn killing_one_of_two_replicas_fails_no_request() {
+    check(Scenario::Kill).await;
+}
+
+#[tokio::test]
+async fn pausing_one_of_two_replicas_fails_no_request() {
+    check(Scenario::Pause).await;
+}
+
+#[tokio::test]
+async fn restarting_one_of_two_replicas_fails_no_request() {
+    check(Scenario::Restart).await;
+}
+
+#[tokio::test]
+async fn restarting_both_replicas_in_turn_fails_no_request() {
+    check(Scenario::Rolling).await;
+}
+
+#[tokio::test]
+async fn killing_the_only_replica_costs_its_own_part_until_it_is_back() {
+    check(Scenario::Single).await;
+}
+
+#[tokio::test]
+async fn one_of_three_replicas_that_fails_fast_is_hardly_noticed() {
+    check(Scenario::FailFast).await;
+}
+
+#[tokio::test]
+async fn retries_do_not_multiply_the_load_on_what_is_down() {
+    check(Scenario::Down).await;
+}
+
+#[tokio::test]
+async fn clients_with_hopeless_deadlines_eject_nobody() {
+    check(Scenario::Deadlines).await;
+}
