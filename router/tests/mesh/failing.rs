@@ -65,3 +65,18 @@ fn after_all_experts_failed_all_of_them_are_asked_again() {
     checked.sent(healed..secs(600)).assert_lost_at_most(0);
     assert!(after.iter().all(|calls| *calls > 20), "{after:?}");
 }
+
+#[test]
+fn the_only_endpoint_is_back_within_fifteen_seconds_of_healing() {
+    let mut mesh = Mesh::start(&[replicas("intent", 1)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(2));
+    mesh.experts[0].script.behave(unavailable());
+    mesh.pass(secs(20));
+    mesh.experts[0].script.behave(answer());
+    let healed = mesh.now();
+    mesh.pass(secs(18));
+    let (checked, _) = mesh.end();
+    println!("{:?}", checked.sent(healed..secs(600)).lost().last().map(|r| r.sent - healed));
+    checked.sent(healed + secs(15)..secs(600)).assert_lost_at_most(0);
+}

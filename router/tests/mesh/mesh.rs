@@ -26,6 +26,8 @@ use crate::{
 
 const ROUTER: &str = "router";
 const PORT: u16 = 7000;
+/// Simulated time moves in steps of this: long enough that a minute takes seconds, short beside every time that matters.
+const TICK: Duration = Duration::from_millis(2);
 /// Of a message between router and expert, each way.
 const LATENCY: Duration = Duration::from_millis(1);
 /// How long a healthy expert thinks.
@@ -36,7 +38,8 @@ pub(crate) struct Mesh {
     sim: Sim<'static>,
     pub(crate) experts: Vec<Expert>,
     recorder: Recorder,
-    n_clients: usize,
+    /// Of each client.
+    deadlines: Vec<Duration>,
     folder: Rc<TempDir>,
 }
 
@@ -97,6 +100,7 @@ impl Mesh {
     pub(crate) fn start_seeded(seed: u64, entries: &[Entry]) -> Self {
         let sim = turmoil::Builder::new()
             .rng_seed(seed)
+            .tick_duration(TICK)
             .simulation_duration(Duration::from_secs(3_600))
             .min_message_latency(LATENCY)
             .max_message_latency(LATENCY)
@@ -105,7 +109,7 @@ impl Mesh {
             .build();
         let folder = Rc::new(tempfile::tempdir().expect("a folder"));
         let recorder = Recorder::default();
-        let mut mesh = Self { sim, experts: Vec::new(), recorder, n_clients: 0, folder };
+        let mut mesh = Self { sim, experts: Vec::new(), recorder, deadlines: Vec::new(), folder };
         for entry in entries {
             for replica in 1..=entry.replicas {
                 mesh.add_expert(entry.expert, replica);
@@ -163,8 +167,8 @@ impl Mesh {
     pub(crate) fn load(&mut self, load: Load) {
         let recorder = self.recorder.clone();
         let address = format!("{ROUTER}:8001");
-        self.n_clients += 1;
-        let client = format!("client-{}", self.n_clients);
+        self.deadlines.push(load.deadline);
+        let client = format!("client-{}", self.deadlines.len());
         self.sim.client(client.as_str(), async move { load::run(&address, load, recorder).await });
         // Between them the network costs nothing, so that times are the router's.
         self.sim.set_link_latency(client.as_str(), ROUTER, Duration::ZERO);
@@ -202,6 +206,12 @@ impl Mesh {
             }
         }
         assert_eq!(self.recorder.in_flight.get(), 0, "requests without an end");
+        let longest = self.deadlines.iter().max();
+        for call in self.experts.iter().flat_map(|expert| expert.script.seen()) {
+            let limit =
+                nanogrid_serving::deadline::parse(&call.metadata.into_headers()).expect("well-formed");
+            assert!(limit.is_some() && limit.as_ref() <= longest, "told {limit:?} of {longest:?}");
+        }
         (Checked::all(self.recorder.records.take()), self.experts)
     }
 

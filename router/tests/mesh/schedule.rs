@@ -79,7 +79,7 @@ fn no_order_of_faults_loses_more_than_each_of_them_alone() {
     mesh.load(steady(&["intent"]));
     mesh.pass(secs(3));
     let mut may_lose = 0;
-    for _ in 0..8 {
+    for _ in 0..6 {
         let (fault, i) = (*FAULTS.choose(&mut rng).expect("there are some"), rng.random_range(0..3));
         let (time, rest) = (ms(rng.random_range(1_000..8_000)), ms(rng.random_range(3_000..6_000)));
         println!("{:?}: endpoint {i} is {fault:?} for {time:?}, {rest:?} of rest", mesh.now());

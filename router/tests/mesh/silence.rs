@@ -20,10 +20,10 @@ const BACK: Duration = secs(15);
 fn check(silence: impl Fn(&Mesh), end: impl Fn(&Mesh)) {
     let mut mesh = Mesh::start(&[replicas("intent", 3)]);
     mesh.load(steady(&["intent"]));
-    mesh.pass(secs(5));
+    mesh.pass(secs(3));
     let silent = mesh.now();
     silence(&mesh);
-    mesh.pass(secs(25));
+    mesh.pass(secs(20));
     end(&mesh);
     mesh.pass(BACK);
     let after = mesh.pass(secs(5));
@@ -48,4 +48,20 @@ fn an_endpoint_that_hears_and_is_not_heard_costs_few_requests_and_comes_back() {
 #[test]
 fn a_network_that_holds_everything_back_costs_few_requests_and_comes_back() {
     check(|mesh| mesh.hold(0), |mesh| mesh.release(0));
+}
+
+#[test]
+fn the_only_endpoint_is_back_within_two_seconds_of_speaking_again() {
+    let mut mesh = Mesh::start(&[replicas("intent", 1)]);
+    mesh.load(steady(&["intent"]));
+    mesh.pass(secs(3));
+    mesh.hold(0);
+    // As long as a process that is stopped by hand; keepalive has not given it up yet.
+    mesh.pass(secs(8));
+    mesh.release(0);
+    let speaks = mesh.now();
+    mesh.pass(secs(6));
+    let (checked, _) = mesh.end();
+    assert!(!checked.lost().is_empty());
+    checked.sent(speaks + secs(2)..secs(600)).assert_lost_at_most(0);
 }
