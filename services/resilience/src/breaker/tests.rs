@@ -10,7 +10,7 @@ fn settings() -> BreakerSettings {
 }
 
 fn tell(breaker: &Breaker, verdict: Verdict, n_calls: usize) -> Option<Transition> {
-    (0..n_calls).filter_map(|_| breaker.admit()?.record(&settings(), verdict)).last()
+    (0..n_calls).filter_map(|_| breaker.admit()?.record(&settings(), verdict)).reduce(|_, last| last)
 }
 
 fn tripped() -> Breaker {
