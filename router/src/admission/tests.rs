@@ -88,7 +88,7 @@ proptest! {
             prop_assert!(admission.in_flight() <= 20);
             prop_assert!(admission.bytes.load(Ordering::Relaxed) <= 1_000);
             if leaves && !held.is_empty() {
-                held.remove(0);
+                drop(held.remove(0));
             }
         }
         drop(held);
