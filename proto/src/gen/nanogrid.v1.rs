@@ -1445,6 +1445,257 @@ pub struct ListFaultsResponse {
     #[prost(bool, tag = "2")]
     pub allowed: bool,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutStep {
+    /// Basis points of the live traffic; 0 = shadow: the canary gets copies, and nobody gets its answers.
+    #[prost(uint32, tag = "1")]
+    pub weight: u32,
+    /// It takes at least so long, and so many of the canary's requests.
+    #[prost(message, optional, tag = "2")]
+    pub least_time: ::core::option::Option<::prost_types::Duration>,
+    #[prost(uint64, tag = "3")]
+    pub least_requests: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartRolloutRequest {
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+    /// The version to try.
+    #[prost(string, tag = "2")]
+    pub canary: ::prost::alloc::string::String,
+    /// Empty = the version labelled `stable`, or the one with the highest weight.
+    #[prost(string, tag = "3")]
+    pub stable: ::prost::alloc::string::String,
+    /// Empty = shadow, 1, 5, 25, 50, 100 %, each at least 5 minutes and 500 requests.
+    #[prost(message, repeated, tag = "4")]
+    pub steps: ::prost::alloc::vec::Vec<RolloutStep>,
+    /// Highest probability of rolling back a canary that is as good; 0 = 0.01.
+    #[prost(double, tag = "5")]
+    pub alpha: f64,
+    /// Share of answers that may differ from the stable version's, 0 to 1; absent = 0.1.
+    #[prost(double, optional, tag = "6")]
+    pub disagreement: ::core::option::Option<f64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rollout {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub expert: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub stable: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub canary: ::prost::alloc::string::String,
+    #[prost(enumeration = "RolloutPhase", tag = "5")]
+    pub phase: i32,
+    #[prost(message, repeated, tag = "6")]
+    pub steps: ::prost::alloc::vec::Vec<RolloutStep>,
+    /// The step in force, by its place in `steps`.
+    #[prost(uint32, tag = "7")]
+    pub step: u32,
+    /// The canary's share of the live traffic in basis points.
+    #[prost(uint32, tag = "8")]
+    pub weight: u32,
+    #[prost(message, optional, tag = "9")]
+    pub started: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "10")]
+    pub step_began: ::core::option::Option<::prost_types::Timestamp>,
+    /// What was decided last, and why, for people.
+    #[prost(string, tag = "11")]
+    pub why: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "12")]
+    pub metrics: ::prost::alloc::vec::Vec<RolloutMetric>,
+}
+/// Evidence for or against a canary.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutMetric {
+    /// `errors`, `slow answers` or `other answers`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Since the step began.
+    #[prost(uint64, tag = "2")]
+    pub stable_requests: u64,
+    #[prost(uint64, tag = "3")]
+    pub stable_bad: u64,
+    #[prost(uint64, tag = "4")]
+    pub canary_requests: u64,
+    #[prost(uint64, tag = "5")]
+    pub canary_bad: u64,
+    /// Evidence that the canary is worse, since the start, as a decimal logarithm; it is rolled back at `log10_needed`.
+    #[prost(double, tag = "6")]
+    pub log10_evidence: f64,
+    #[prost(double, tag = "7")]
+    pub log10_needed: f64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRolloutsRequest {
+    /// Empty = of every expert.
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRolloutsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub rollouts: ::prost::alloc::vec::Vec<Rollout>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeRolloutRequest {
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+    #[prost(enumeration = "RolloutChange", tag = "2")]
+    pub change: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutHistoryRequest {
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+    /// 0 = all that are kept.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutHistoryResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub decisions: ::prost::alloc::vec::Vec<RolloutDecision>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutDecision {
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "2")]
+    pub rollout_id: ::prost::alloc::string::String,
+    /// `hold`, `advance`, `roll-back`, or what somebody asked for: `start`, `pause`, `resume`, `promote`, `abort`.
+    #[prost(string, tag = "3")]
+    pub verdict: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub why: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub weight_before: u32,
+    #[prost(uint32, tag = "6")]
+    pub weight_after: u32,
+    /// Everything the decision was taken on, as JSON: taking it again gives the same verdict. Empty when somebody asked for it.
+    #[prost(string, tag = "7")]
+    pub record: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDisagreementsRequest {
+    #[prost(string, tag = "1")]
+    pub expert: ::prost::alloc::string::String,
+    /// 0 = all that are kept.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDisagreementsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub disagreements: ::prost::alloc::vec::Vec<Disagreement>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Disagreement {
+    #[prost(message, optional, tag = "1")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "2")]
+    pub stable: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub canary: ::prost::alloc::string::String,
+    /// What each answered, shortened, for people.
+    #[prost(string, tag = "4")]
+    pub stable_answer: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub canary_answer: ::prost::alloc::string::String,
+    /// How far they differ, 0 (not at all) to 1.
+    #[prost(double, tag = "6")]
+    pub distance: f64,
+    /// W3C trace id, 32 hex digits; empty when the request was not traced.
+    #[prost(string, tag = "7")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// The request, shortened; empty unless the router's setting `shadow.keep-payload` is true.
+    #[prost(string, tag = "8")]
+    pub payload: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RolloutPhase {
+    Unspecified = 0,
+    Running = 1,
+    /// Keeps its share of the traffic, and still rolls back by itself.
+    Paused = 2,
+    /// The canary has all the traffic.
+    Promoted = 3,
+    /// The stable version has all the traffic again: the canary was found worse.
+    RolledBack = 4,
+    /// The stable version has all the traffic again: somebody said so.
+    Aborted = 5,
+}
+impl RolloutPhase {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLLOUT_PHASE_UNSPECIFIED",
+            Self::Running => "ROLLOUT_PHASE_RUNNING",
+            Self::Paused => "ROLLOUT_PHASE_PAUSED",
+            Self::Promoted => "ROLLOUT_PHASE_PROMOTED",
+            Self::RolledBack => "ROLLOUT_PHASE_ROLLED_BACK",
+            Self::Aborted => "ROLLOUT_PHASE_ABORTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLLOUT_PHASE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLLOUT_PHASE_RUNNING" => Some(Self::Running),
+            "ROLLOUT_PHASE_PAUSED" => Some(Self::Paused),
+            "ROLLOUT_PHASE_PROMOTED" => Some(Self::Promoted),
+            "ROLLOUT_PHASE_ROLLED_BACK" => Some(Self::RolledBack),
+            "ROLLOUT_PHASE_ABORTED" => Some(Self::Aborted),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RolloutChange {
+    Unspecified = 0,
+    Pause = 1,
+    Resume = 2,
+    /// The next step now, whatever the evidence says.
+    Advance = 3,
+    /// All the traffic to the canary now.
+    Promote = 4,
+    /// All the traffic to the stable version now.
+    Abort = 5,
+}
+impl RolloutChange {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ROLLOUT_CHANGE_UNSPECIFIED",
+            Self::Pause => "ROLLOUT_CHANGE_PAUSE",
+            Self::Resume => "ROLLOUT_CHANGE_RESUME",
+            Self::Advance => "ROLLOUT_CHANGE_ADVANCE",
+            Self::Promote => "ROLLOUT_CHANGE_PROMOTE",
+            Self::Abort => "ROLLOUT_CHANGE_ABORT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ROLLOUT_CHANGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ROLLOUT_CHANGE_PAUSE" => Some(Self::Pause),
+            "ROLLOUT_CHANGE_RESUME" => Some(Self::Resume),
+            "ROLLOUT_CHANGE_ADVANCE" => Some(Self::Advance),
+            "ROLLOUT_CHANGE_PROMOTE" => Some(Self::Promote),
+            "ROLLOUT_CHANGE_ABORT" => Some(Self::Abort),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod control_client {
     #![allow(
@@ -1632,6 +1883,126 @@ pub mod control_client {
                 .insert(GrpcMethod::new("nanogrid.v1.Control", "ListFaults"));
             self.inner.unary(req, path, codec).await
         }
+        /// Begins to try a version of an expert, step by step. FAILED_PRECONDITION when one of the expert's is being tried already,
+        /// NOT_FOUND when the grid has no such expert or version, INVALID_ARGUMENT when the plan makes no sense.
+        pub async fn start_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::Rollout>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/StartRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "StartRollout"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Where rollouts stand; the last one of an expert stays until its next one.
+        pub async fn list_rollouts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRolloutsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/ListRollouts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "ListRollouts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Pauses, resumes, promotes or aborts. FAILED_PRECONDITION when the rollout is not in a state for it.
+        pub async fn change_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::Rollout>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/ChangeRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "ChangeRollout"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every decision, newest first, with the evidence that it was taken on.
+        pub async fn rollout_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RolloutHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/RolloutHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "RolloutHistory"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Answers of a canary that differ from the stable version's to the same request, newest first.
+        pub async fn list_disagreements(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDisagreementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDisagreementsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nanogrid.v1.Control/ListDisagreements",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nanogrid.v1.Control", "ListDisagreements"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1673,6 +2044,41 @@ pub mod control_server {
             request: tonic::Request<super::ListFaultsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListFaultsResponse>,
+            tonic::Status,
+        >;
+        /// Begins to try a version of an expert, step by step. FAILED_PRECONDITION when one of the expert's is being tried already,
+        /// NOT_FOUND when the grid has no such expert or version, INVALID_ARGUMENT when the plan makes no sense.
+        async fn start_rollout(
+            &self,
+            request: tonic::Request<super::StartRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::Rollout>, tonic::Status>;
+        /// Where rollouts stand; the last one of an expert stays until its next one.
+        async fn list_rollouts(
+            &self,
+            request: tonic::Request<super::ListRolloutsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsResponse>,
+            tonic::Status,
+        >;
+        /// Pauses, resumes, promotes or aborts. FAILED_PRECONDITION when the rollout is not in a state for it.
+        async fn change_rollout(
+            &self,
+            request: tonic::Request<super::ChangeRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::Rollout>, tonic::Status>;
+        /// Every decision, newest first, with the evidence that it was taken on.
+        async fn rollout_history(
+            &self,
+            request: tonic::Request<super::RolloutHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RolloutHistoryResponse>,
+            tonic::Status,
+        >;
+        /// Answers of a canary that differ from the stable version's to the same request, newest first.
+        async fn list_disagreements(
+            &self,
+            request: tonic::Request<super::ListDisagreementsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDisagreementsResponse>,
             tonic::Status,
         >;
     }
@@ -1911,6 +2317,231 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListFaultsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/StartRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartRolloutSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::StartRolloutRequest>
+                    for StartRolloutSvc<T> {
+                        type Response = super::Rollout;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::start_rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartRolloutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/ListRollouts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRolloutsSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListRolloutsRequest>
+                    for ListRolloutsSvc<T> {
+                        type Response = super::ListRolloutsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRolloutsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_rollouts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRolloutsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/ChangeRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeRolloutSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ChangeRolloutRequest>
+                    for ChangeRolloutSvc<T> {
+                        type Response = super::Rollout;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::change_rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeRolloutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/RolloutHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct RolloutHistorySvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::RolloutHistoryRequest>
+                    for RolloutHistorySvc<T> {
+                        type Response = super::RolloutHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RolloutHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::rollout_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RolloutHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nanogrid.v1.Control/ListDisagreements" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDisagreementsSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListDisagreementsRequest>
+                    for ListDisagreementsSvc<T> {
+                        type Response = super::ListDisagreementsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDisagreementsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_disagreements(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDisagreementsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
