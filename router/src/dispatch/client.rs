@@ -44,7 +44,7 @@ pub(super) fn message(request: &Request) -> ModelInferRequest {
 }
 
 /// How often the call was sent before (gRFC A6). Also read from callers: whoever retries itself gets fewer retries here.
-pub(super) const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+pub(crate) const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// `message` with its metadata: what the client sent for the experts, how often that was tried before, and the trace that
 /// this attempt is a part of.

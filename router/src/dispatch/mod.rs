@@ -26,6 +26,7 @@ use nanogrid_telemetry::metrics::CallStatus;
 use tonic::Response;
 
 pub use about::{ask_about, ask_endpoint};
+pub(crate) use client::PREVIOUS_ATTEMPTS;
 pub use decode::{Reply, Span, StageTimes, Typed};
 pub use fallback::{Stand, StoodIn};
 
@@ -122,6 +123,7 @@ impl Dispatch {
         let Attempted { result, trail } = self.forward(call, message, &request.forwarded).await;
         let result = result.and_then(|response| {
             decode::reply(call.expert.task, response.into_inner(), request).map_err(|reason| {
+                self.caches.forget(question(call, message));
                 CallError::Malformed { endpoint: trail.endpoint.clone().unwrap_or_default(), reason }
             })
         });
@@ -130,10 +132,8 @@ impl Dispatch {
 
     /// Sends `message` to the expert, as it is but for the name and the version of the model.
     pub async fn forward(&self, call: &Call, message: &ModelInferRequest, headers: &HeaderMap) -> Attempted {
-        let question =
-            Question { expert: &call.expert, version: call.version(), message, deadline: call.deadline };
         let ask = self.ask_in_turn(call, message, headers);
-        match self.caches.get_or_ask(question, ask, worth_keeping).await {
+        match self.caches.get_or_ask(question(call, message), ask, worth_keeping).await {
             Found::Asked(attempted) => attempted,
             Found::Kept(answer) => Attempted {
                 result: Ok(Response::new(*answer)),
@@ -144,6 +144,10 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn question<'a>(call: &'a Call, message: &'a ModelInferRequest) -> Question<'a> {
+    Question { expert: &call.expert, version: call.version(), message, deadline: call.deadline }
 }
 
 /// What stands in today is not the answer tomorrow.

@@ -116,12 +116,11 @@ impl CallError {
         let source = Box::new(status);
         match source.code() {
             Code::DeadlineExceeded => Self::TimedOut { limit },
+            // Whatever code tonic found for it.
+            _ if caused_by(&source, is_not_sent) => Self::NotSent { endpoint, source },
             // tonic's own timer, in this process or in the expert's, says CANCELLED.
             Code::Cancelled if has_passed || caused_by(&source, |error| error.is::<TimeoutExpired>()) => {
                 Self::TimedOut { limit }
-            }
-            Code::Cancelled | Code::Unavailable if caused_by(&source, is_not_sent) => {
-                Self::NotSent { endpoint, source }
             }
             Code::Unavailable => Self::Unreachable { endpoint, source },
             Code::ResourceExhausted => Self::Overloaded { endpoint, source },
@@ -316,10 +315,16 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// Metadata of an expert that hands a request back: it looked, and the input is another expert's.
 const NOT_MINE: &str = "x-nanogrid-not-mine";
 
-/// A connection that is being closed drops the requests in its queue, and one that was never there takes none.
+/// Nobody has looked at the request. A connection that was never there takes none; one that is being closed drops those in
+/// its queue (hyper says "cancelled"), and those that it has sent after the other side's last word (GOAWAY, of which h2
+/// tells only the streams that were not processed: RFC 9113, 6.8).
 fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
     error.is::<tonic::ConnectError>()
         || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+        || error.downcast_ref::<h2::Error>().is_some_and(|error| {
+            let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (error.is_go_away() || is_refused)
+        })
 }
 
 fn caused_by(status: &Status, is_it: fn(&(dyn StdError + 'static)) -> bool) -> bool {

@@ -10,6 +10,7 @@ use tonic::{Extensions, metadata::MetadataMap};
 
 use super::Limits;
 use crate::{
+    dispatch::PREVIOUS_ATTEMPTS,
     error::Error,
     request::{Split, SplitKey, VersionChoice},
 };
@@ -52,6 +53,10 @@ impl Envelope {
         let sticky = one(&forwarded, &STICKY)?.map(|key| sticky(STICKY.as_str(), key)).transpose()?;
         // Said also where the client does not: the experts shed by it.
         forwarded.insert(CRITICALITY, HeaderValue::from_static(criticality.as_str()));
+        // A client that retries by itself says so (gRFC A6), and gets fewer retries from us.
+        if let Some(n_before) = headers.get(PREVIOUS_ATTEMPTS) {
+            forwarded.insert(PREVIOUS_ATTEMPTS, n_before.clone());
+        }
         Ok(Self {
             deadline: Deadline::from_extensions(extensions).map(|deadline| deadline.0),
             sticky,
