@@ -5,8 +5,10 @@
 mod about;
 mod answers;
 mod broken_packages;
+mod drain;
 mod golden;
 mod host;
+mod overload;
 mod process;
 mod refusals;
 mod streams;

@@ -12,9 +12,9 @@ use tokio::{
 };
 
 /// Far more than a start or a stop takes, on any machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn expert(arguments: &[&str]) -> Command {
+pub(crate) fn expert(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nanogrid-expert"));
     command.args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"]).args(arguments);
     command
@@ -71,10 +71,10 @@ async fn it_gets_ready_says_how_long_that_took_and_ends_well_when_told_to() {
 }
 
 /// The log of a process, wherever it writes it: one JSON object a line.
-struct Log(tokio::io::Lines<BufReader<Box<dyn tokio::io::AsyncRead + Unpin + Send>>>);
+pub(crate) struct Log(tokio::io::Lines<BufReader<Box<dyn tokio::io::AsyncRead + Unpin + Send>>>);
 
 impl Log {
-    fn of(child: &mut Child) -> Self {
+    pub(crate) fn of(child: &mut Child) -> Self {
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let both: Box<dyn tokio::io::AsyncRead + Unpin + Send> =
             Box::new(tokio::io::AsyncReadExt::chain(err, out));
@@ -82,7 +82,7 @@ impl Log {
     }
 
     /// The next line with this message.
-    async fn line(&mut self, message: &str) -> serde_json::Value {
+    pub(crate) async fn line(&mut self, message: &str) -> serde_json::Value {
         let found = async {
             while let Some(line) = self.0.next_line().await.expect("text") {
                 let line: serde_json::Value =

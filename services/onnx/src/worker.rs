@@ -147,9 +147,16 @@ impl<E: Engine> Worker<E> {
                 self.tally.failed.add(1);
                 match parts.len() {
                     1 => parts.into_iter().for_each(|part| part.job.fail(error.clone())),
-                    _ => parts.into_iter().for_each(|part| self.run(vec![part])),
+                    _ => parts.into_iter().for_each(|part| self.run_alone(part)),
                 }
             }
+        }
+    }
+
+    /// Once more, after the batch that it was in has failed. That took time, which it may not have had.
+    fn run_alone(&mut self, Part { job, n_rows }: Part) {
+        if let Some(job) = self.wanted(job, Instant::now()) {
+            self.run(vec![Part { job, n_rows }]);
         }
     }
 

@@ -319,6 +319,22 @@ async fn one_bad_job_does_not_fail_those_it_shares_a_run_with() {
     assert_eq!(script.model.counters().failed, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_deadline_passed_while_its_batch_failed_is_not_run_again() {
+    let script = Script::new(1, 8, 100);
+    let _busy = script.busy().await;
+    let late = script.ask(&[&[10]], Some(Instant::now() + Duration::from_secs(60))).await;
+    let patient = script.ask(&[&[20]], None).await;
+    script.end(Ending::Answer);
+    assert_eq!(script.started(), [[10], [20]]);
+    assert_eq!(answer(late).await, Err(RunError::DeadlineExceeded));
+    script.end(Ending::Fail);
+    assert_eq!(script.started(), [[20]], "the first is not run by itself");
+    script.end(Ending::Answer);
+    assert_eq!(answer(patient).await.unwrap(), [[1.0, 20.0]]);
+    assert_eq!(script.model.counters().skipped, 1);
+}
+
 #[tokio::test]
 async fn a_failed_run_is_an_error_with_the_models_words() {
     let script = Script::new(1, 8, 100);
