@@ -2,8 +2,11 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use nanogrid_proto::v1::{
-    DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, Verdict, infer_request::Payload,
+use nanogrid_proto::{
+    inference::InferTensorContents,
+    v1::{
+        DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, Verdict, infer_request::Payload,
+    },
 };
 use nanogrid_testkit::{expert::ScriptedExpert, init_onnxruntime, packages};
 use tonic::Code;
@@ -149,6 +152,20 @@ async fn auto_is_a_model_that_asks_the_classifier() {
     let mut lying = rows_for("auto", &["x"]);
     lying.raw_input_contents[0] = bytes::Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, b'x']);
     assert_status(grid.oip().model_infer(lying).await, Code::InvalidArgument, "inputs: ");
+    // Millions of empty rows: four bytes each in the message, and nothing is decoded to count them.
+    let many_rows = bytes::Bytes::from(vec![0; 4 << 20]);
+    let mut many = rows_for("auto", &["x"]);
+    (many.inputs[0].shape, many.raw_input_contents[0]) = (vec![1 << 10, 1 << 10], many_rows.clone());
+    assert_status(grid.oip().model_infer(many).await, Code::InvalidArgument, "name the expert: 1048576");
+    let mut more_than_said = rows_for("auto", &["x"]);
+    more_than_said.raw_input_contents[0] = many_rows;
+    let words = "4194300 bytes are left after the 1 elements that the shape says";
+    assert_status(grid.oip().model_infer(more_than_said).await, Code::InvalidArgument, words);
+    let mut typed = rows_for("auto", &["x"]);
+    typed.raw_input_contents.clear();
+    let rows = InferTensorContents { bytes_contents: vec![bytes::Bytes::new(); 1_000], ..Default::default() };
+    typed.inputs[0].contents = Some(rows);
+    assert_status(grid.oip().model_infer(typed).await, Code::InvalidArgument, "name the expert: 1000");
     let mut not_utf8 = rows_for("auto", &["x"]);
     not_utf8.raw_input_contents[0] = bytes::Bytes::from_static(&[1, 0, 0, 0, 0xff]);
     assert_status(grid.oip().model_infer(not_utf8).await, Code::InvalidArgument, "text: must be UTF-8");

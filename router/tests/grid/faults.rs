@@ -82,7 +82,8 @@ async fn a_wrong_fault_is_refused_and_those_in_force_stay() {
     let grid = grid(&[entry("intent", &intent)]).await;
     let mut control = grid.control().await;
     control.set_faults(fault(|fault| fault.delay = millis(1))).await.unwrap();
-    let nobody = control.set_faults(fault(|fault| fault.expert = "nobody".to_owned())).await;
+    let nobody =
+        control.set_faults(fault(|fault| (fault.expert, fault.drop) = ("nobody".to_owned(), true))).await;
     assert_status(nobody, Code::NotFound, "there is no expert `nobody` in this grid");
     let nothing = control.set_faults(fault(|_fault| {})).await;
     assert_status(nothing, Code::InvalidArgument, "faults: must have one of `delay`, `code` and `drop`");
