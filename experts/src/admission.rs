@@ -2,7 +2,10 @@
 //! to nothing. Behind it the model's own queue never holds more than the limit.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,8 +20,9 @@ pub(crate) struct Admission {
     name: String,
     gate: Arc<Gate>,
     metrics: ModelMetrics,
-    /// When the last request was turned away, while that is news.
-    shedding: Mutex<Option<Instant>>,
+    /// Whether requests are being turned away, as the log was told.
+    shedding: AtomicBool,
+    last_shed: Mutex<Option<Instant>>,
 }
 
 /// A request that was let in. Dropped without a success, its place is free again.
@@ -49,7 +53,13 @@ impl Admission {
             queue: inference.queue.get(),
             target: limit.target,
         });
-        let admission = Self { name: name.to_owned(), gate, metrics, shedding: Mutex::default() };
+        let admission = Self {
+            name: name.to_owned(),
+            gate,
+            metrics,
+            shedding: AtomicBool::default(),
+            last_shed: Mutex::default(),
+        };
         admission.report();
         admission
     }
@@ -69,8 +79,8 @@ impl Admission {
             Refused::DeadlineExceeded => return Error::DeadlineExceeded,
         };
         self.metrics.shed(label(criticality), reason_label(reason));
-        let before = self.shedding.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
-        if before.is_none() {
+        *self.last_shed() = Some(Instant::now());
+        if !self.shedding.swap(true, Relaxed) {
             let now = self.gate.now();
             tracing::warn!(
                 expert = self.name, %criticality, limit = now.limit, waiting = now.waiting,
@@ -87,11 +97,16 @@ impl Admission {
 
     /// Says once that the overload is over.
     fn calm(&self) {
-        let mut shedding = self.shedding.lock().unwrap_or_else(PoisonError::into_inner);
-        if shedding.is_some_and(|last| last.elapsed() > CALM) {
-            *shedding = None;
+        if !self.shedding.load(Relaxed) || self.last_shed().is_some_and(|last| last.elapsed() < CALM) {
+            return;
+        }
+        if self.shedding.swap(false, Relaxed) {
             tracing::info!(expert = self.name, limit = self.gate.now().limit, "no longer overloaded");
         }
+    }
+
+    fn last_shed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_shed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slack(&self, at: SlackAt, deadline: Option<Instant>) {

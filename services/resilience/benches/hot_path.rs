@@ -4,7 +4,8 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use nanogrid_resilience::{
-    Breaker, BreakerSettings, Budget, Latency, Load, Throttle, Verdict,
+    Breaker, BreakerSettings, Budget, CODEL_TARGET, Criticality, Gate, GateSettings, Latency, LimitSettings,
+    Load, Throttle, Verdict,
     pick::{self, Endpoint},
 };
 use rand::{SeedableRng, rngs::SmallRng};
@@ -61,6 +62,22 @@ fn hot_path(criterion: &mut Criterion) {
             throttle.record(true);
         });
     });
+
+    let limit = LimitSettings { initial: 64, least: 1, most: 64 };
+    let gate = Gate::new(GateSettings { limit, queue: 256, target: CODEL_TARGET });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    criterion.bench_function("gate: 1000 times in and out, with nobody else there", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                for _ in 0..1000 {
+                    if let Ok(permit) = gate.enter(Criticality::Critical, None).await {
+                        permit.succeeded(black_box(RTT));
+                    }
+                }
+            });
+        });
+    });
+    criterion.bench_function("gate: how it stands", |bench| bench.iter(|| gate.now()));
 }
 
 criterion_group!(benches, hot_path);

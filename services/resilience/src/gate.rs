@@ -125,7 +125,7 @@ impl Gate {
 
     /// How it stands.
     pub fn now(&self) -> GateNow {
-        self.state().now(Instant::now())
+        self.state().now()
     }
 
     /// Held for some tens of nanoseconds, never across an await.

@@ -105,19 +105,21 @@ impl State {
 
     fn left(&mut self, gate: &Arc<Gate>, now: Instant) {
         self.in_flight -= 1;
-        self.give_up_stale(now);
-        self.let_in(gate, now);
+        if self.n_waiting() > 0 {
+            self.give_up_stale(now);
+            self.let_in(gate, now);
+        }
         self.note_if_empty(now);
     }
 
-    pub(super) fn now(&self, now: Instant) -> GateNow {
+    pub(super) fn now(&self) -> GateNow {
         let (limit, in_flight, waiting) = (self.limiter.limit(), self.in_flight, self.n_waiting());
-        GateNow {
-            limit,
-            in_flight,
-            waiting,
-            overloaded: Criticality::ALL.into_iter().any(|class| self.is_overloaded(class, now)),
-        }
+        // Asked after every request, and usually nobody waits: then not even the clock is read.
+        let overloaded = waiting > 0 && {
+            let now = Instant::now();
+            Criticality::ALL.into_iter().any(|class| self.is_overloaded(class, now))
+        };
+        GateNow { limit, in_flight, waiting, overloaded }
     }
 
     /// Gives every free place to the most important who wait.
