@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use nanogrid_experts::Host;
+use nanogrid_serving::{second_shutdown_signal, shutdown_signal};
 use nanogrid_settings::{ExpertSettings, LogFormat, TelemetrySettings};
 use nanogrid_telemetry::Options;
 use tokio::time::Instant;
@@ -38,16 +39,24 @@ async fn main() -> anyhow::Result<()> {
     let settings = settings(Arguments::parse())?;
     let version = env!("CARGO_PKG_VERSION");
     let telemetry = nanogrid_telemetry::init("nanogrid-expert", version, &telemetry(&settings.telemetry))?;
-    let served = serve(&settings, started).await;
+    // Before anything that takes time: the first process of a container is not stopped by a signal it does not handle.
+    let (drain, stop) = (shutdown_signal(), second_shutdown_signal());
+    let served = tokio::select! {
+        served = serve(&settings, started, drain) => served,
+        () = stop => bail!("stopped before the drain was over: asked twice"),
+    };
     telemetry.shutdown(LAST_SPANS).await;
     served
 }
 
-async fn serve(settings: &ExpertSettings, started: Instant) -> anyhow::Result<()> {
+async fn serve(
+    settings: &ExpertSettings,
+    started: Instant,
+    drain: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     // Before the ports: without the library there is nothing to wait for.
     nanogrid_onnx::init(settings.inference.onnxruntime.as_deref())?;
-    let shutdown = nanogrid_serving::shutdown_signal();
-    Host::bind(settings, started).await?.serve(shutdown).await?;
+    Host::bind(settings, started).await?.serve(drain).await?;
     Ok(())
 }
 

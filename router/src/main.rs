@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nanogrid_router::RouterServer;
+use nanogrid_serving::{second_shutdown_signal, shutdown_signal};
 use nanogrid_settings::{LogFormat, RouterSettings, TelemetrySettings};
 
 /// Decides which experts see a request, asks them, merges what they answer.
@@ -51,10 +52,19 @@ async fn run(arguments: Arguments) -> Result<()> {
     let telemetry =
         nanogrid_telemetry::init("nanogrid-router", env!("CARGO_PKG_VERSION"), &options(&settings.telemetry))
             .context("telemetry")?;
-    let server = RouterServer::bind(&settings).await?;
-    let served = server.serve(nanogrid_serving::shutdown_signal()).await;
+    // Before anything that takes time: the first process of a container is not stopped by a signal it does not handle.
+    let (drain, stop) = (shutdown_signal(), second_shutdown_signal());
+    let served = tokio::select! {
+        served = serve(&settings, drain) => served,
+        () = stop => bail!("stopped before the drain was over: asked twice"),
+    };
     telemetry.shutdown(FLUSH).await;
-    Ok(served?)
+    served
+}
+
+async fn serve(settings: &RouterSettings, drain: impl Future<Output = ()>) -> Result<()> {
+    RouterServer::bind(settings).await?.serve(drain).await?;
+    Ok(())
 }
 
 fn settings(arguments: Arguments) -> Result<RouterSettings> {
