@@ -5,8 +5,10 @@ mod faults;
 use std::{sync::Arc, time::SystemTime};
 
 use nanogrid_proto::v1::{
-    ListFaultsRequest, ListFaultsResponse, ReloadRequest, ReloadResponse, SetFaultsRequest,
-    SetFaultsResponse, StatusRequest, StatusResponse, control_server::Control,
+    ChangeRolloutRequest, ListDisagreementsRequest, ListDisagreementsResponse, ListFaultsRequest,
+    ListFaultsResponse, ListRolloutsRequest, ListRolloutsResponse, ReloadRequest, ReloadResponse, Rollout,
+    RolloutHistoryRequest, RolloutHistoryResponse, SetFaultsRequest, SetFaultsResponse, StartRolloutRequest,
+    StatusRequest, StatusResponse, control_server::Control,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -80,5 +82,40 @@ impl Control for ControlService {
             faults: faults.list().into_iter().map(|fault| faults::outward(fault, now)).collect(),
             allowed: faults.allowed(),
         }))
+    }
+
+    async fn start_rollout(
+        &self,
+        _request: Request<StartRolloutRequest>,
+    ) -> Result<Response<Rollout>, Status> {
+        Err(Status::unimplemented("rollouts"))
+    }
+
+    async fn list_rollouts(
+        &self,
+        _request: Request<ListRolloutsRequest>,
+    ) -> Result<Response<ListRolloutsResponse>, Status> {
+        Err(Status::unimplemented("rollouts"))
+    }
+
+    async fn change_rollout(
+        &self,
+        _request: Request<ChangeRolloutRequest>,
+    ) -> Result<Response<Rollout>, Status> {
+        Err(Status::unimplemented("rollouts"))
+    }
+
+    async fn rollout_history(
+        &self,
+        _request: Request<RolloutHistoryRequest>,
+    ) -> Result<Response<RolloutHistoryResponse>, Status> {
+        Err(Status::unimplemented("rollouts"))
+    }
+
+    async fn list_disagreements(
+        &self,
+        _request: Request<ListDisagreementsRequest>,
+    ) -> Result<Response<ListDisagreementsResponse>, Status> {
+        Err(Status::unimplemented("rollouts"))
     }
 }
