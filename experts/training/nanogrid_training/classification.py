@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from . import prune
 from .bag import Bag, BagShape, piece_tokenizer
 from .encoder import Encoder, EncoderShape, pruned_tokenizer
 from .noise import worn
@@ -86,7 +87,12 @@ class Classification(Recipe):
             model["tokens"] = tokenizer.get_vocab_size()
             del model["pieces"]
             return Bag(BagShape(n_labels=len(self.labels), **model))
-        return Encoder(EncoderShape(max_tokens=self.settings.max_tokens, n_labels=len(self.labels), **model))
+        shape = EncoderShape(max_tokens=self.settings.max_tokens, n_labels=len(self.labels), **model)
+        if self.settings.teacher:
+            return Encoder(shape)  # which is cut out of the teacher
+        texts = [example.text for example in self._labelled]
+        random.Random(self.settings.seed).shuffle(texts)
+        return prune.cut_from_base(shape, tokenizer, texts)
 
     def epoch(self, rng: random.Random) -> list[Example]:
         return [Example(worn(example.text, rng), example.labels, example.text) for example in self._labelled]

@@ -54,7 +54,7 @@ def teach(plan: Recipe, n_threads: int) -> None:
     learn.train(plan, course, n_threads)
     texts = sorted({example.text for example in plan.labelled()} | set(_unlabelled(plan)))
     np.savez(folder / "says.npz", texts=np.array(texts),
-             logits=learn.logits_of(teacher, tokenizer, texts, settings.max_tokens))
+             logits=learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16))
 
 
 def _unlabelled(plan: Recipe) -> list[str]:
@@ -99,7 +99,7 @@ def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
 
     def epoch(rng: random.Random) -> list[Example]:
         known = [Example(worn(example.text, rng), example.labels, example.text) for example in labelled]
-        chosen = rng.sample(unlabelled, min(len(unlabelled), len(labelled)))
+        chosen = rng.sample(unlabelled, min(len(unlabelled), len(labelled) // 2))
         return known + [Example(worn(text, rng), None, text) for text in chosen]
 
     course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,

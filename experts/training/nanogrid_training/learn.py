@@ -177,13 +177,16 @@ def save(state: dict[str, object], path: Path) -> None:
 
 
 @torch.no_grad()
-def logits_of(model: Model, tokenizer: Tokenizer, texts: list[str], max_tokens: int) -> np.ndarray:
+def logits_of(model: Model, tokenizer: Tokenizer, texts: list[str], max_tokens: int,
+              bfloat16: bool = False) -> np.ndarray:
     model.eval()
     encoded = encode(tokenizer, texts, max_tokens)
     order = np.argsort(encoded.lengths(), kind="stable")
     out = np.zeros((len(texts), model.shape.n_labels), np.float32)
     for chosen in _portions(order, 64):
-        out[chosen] = model(*pad(encoded, chosen)).float().numpy()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = model(*pad(encoded, chosen))
+        out[chosen] = logits.float().numpy()
     return out
 
 
@@ -197,9 +200,10 @@ def report(recipe: Recipe, course: Course, epoch: int) -> None:
     shown = []
     for name, examples in recipe.dev().items():
         sample = [example for example in examples if example.labels][:: max(1, len(examples) // 400)]
+        if not sample:  # all of it is out of scope
+            continue
         texts = [example.text for example in sample]
         best = logits_of(course.model, course.tokenizer, texts, recipe.settings.max_tokens).argmax(1)
         hits = sum(int(label) in example.labels for label, example in zip(best, sample, strict=True))
-        if sample:
-            shown.append(f"{name} {hits / len(sample):.3f}")
+        shown.append(f"{name} {hits / len(sample):.3f}")
     print(f"{course.title}: after epoch {epoch + 1}: {', '.join(shown)}", flush=True)

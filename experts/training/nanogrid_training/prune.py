@@ -38,6 +38,14 @@ def cut(teacher: Encoder, teacher_tokenizer: Tokenizer, shape: EncoderShape, tok
     return student
 
 
+def cut_from_base(shape: EncoderShape, tokenizer: Tokenizer, texts: list[str]) -> Encoder:
+    """A student of the base model as it is, for tasks with so many labels that a teacher of their own would add little."""
+    base = Encoder(EncoderShape(layers=shape.layers, pieces=shape.pieces, max_tokens=shape.max_tokens,
+                                n_labels=shape.n_labels, dropout=shape.dropout))
+    base.load_base(tokenizer)
+    return cut(base, tokenizer, shape, tokenizer, texts)
+
+
 def _weigh(teacher: Encoder, tokenizer: Tokenizer, texts: list[str]) -> tuple[list[Tensor], list[Tensor]]:
     """For every layer, the mean size of what each head and each inner neuron adds to the hidden states."""
     heads = [torch.zeros(layer.heads) for layer in teacher.layers]

@@ -94,10 +94,12 @@ class Settings:
         return self.home / str(self.version)
 
     def alternative(self, size: str) -> Settings:
-        """The same expert in one of the other sizes of its `train.toml`."""
+        """The same expert in one of the other sizes of its `train.toml`, which may also learn otherwise."""
         for table in self.alternatives:
             if table["name"] == size:
-                return replace(self, size=size, model={key: value for key, value in table.items() if key != "name"})
+                model = {key: value for key, value in table.items() if key != "name"}
+                said = {key: model.pop(key) for key in list(model) if key in Learning.__dataclass_fields__}
+                return replace(self, size=size, model=model, learning=replace(self.learning, **said))
         raise ValueError(f"no [[alternative]] of {self.name} has that name: {size}")
 
 
