@@ -26,8 +26,9 @@ use replicas::Blow;
 use report::Report;
 use steady::SteadyLoad;
 
+use crate::Error;
 use crate::call::{Api, Ask, Prepared};
-use crate::{Error, cases};
+use crate::cases::{self, Case};
 
 /// What is done to the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,15 +100,21 @@ impl Setup {
         }
     }
 
-    /// The golden cases of `expert`, each asking for those `beside` it as well.
-    fn inputs(&self, expert: &str, beside: &[&str]) -> Result<Vec<Prepared>, Error> {
-        let ask = Ask::Beside(beside.iter().map(|name| (*name).to_owned()).collect());
+    /// The golden cases of `expert`, at least one.
+    fn cases(&self, expert: &str) -> Result<Vec<Case>, Error> {
         let mut cases = cases::golden(&self.place.catalog, Some(expert))?;
         cases.retain(|case| !case.text.trim().is_empty());
         if cases.is_empty() {
             let path = self.place.catalog.clone();
             return Err(Error::NoCases { path, expert: Some(expert.to_owned()) });
         }
+        Ok(cases)
+    }
+
+    /// The same as messages, each asking for those `beside` it as well.
+    fn inputs(&self, expert: &str, beside: &[&str]) -> Result<Vec<Prepared>, Error> {
+        let ask = Ask::Beside(beside.iter().map(|name| (*name).to_owned()).collect());
+        let cases = self.cases(expert)?;
         Ok(cases.into_iter().map(|case| Prepared::new(case, Api::Grid, &ask)).collect())
     }
 

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::Setup;
 use super::grid::{Grid, Layout};
 use super::report::{Counted, Report, Row, reasons_of_record};
+use crate::Error;
 use crate::arrivals::Distribution;
 use crate::call::{Api, Ask, Caller, Criticality, Prepared};
 use crate::cases::Case;
 use crate::load::{self, Load, Run, Shape, Stop};
 use crate::record::{Counts, Detail};
 use crate::timer::Timer;
-use crate::{Error, cases};
 
 const EXPERT: &str = "sentiment";
 const LASTS: Duration = Duration::from_secs(30);
@@ -122,20 +122,19 @@ async fn ask(
 
 /// Golden cases one after the other, each text beginning with another one.
 fn inputs(setup: &Setup) -> Result<Vec<Prepared>, Error> {
-    let cases = cases::golden(&setup.place.catalog, Some(EXPERT))?;
-    let text = |start: usize| {
-        let parts = cases.iter().cycle().skip(start).map(|case| case.text.as_str());
+    let mut cases = setup.cases(EXPERT)?;
+    cases.retain(|case| case.text.len() < TEXT_BYTES);
+    let long = |start: usize| {
         let mut text = String::new();
-        for part in parts.take_while(|_| !cases.is_empty()) {
-            if text.len() + part.len() >= TEXT_BYTES {
+        for case in cases.iter().cycle().skip(start) {
+            if text.len() + case.text.len() >= TEXT_BYTES {
                 break;
             }
-            text.push_str(part);
+            text.push_str(&case.text);
             text.push(' ');
         }
-        text
+        Case { text, expert: Some(EXPERT.to_owned()), expected: Vec::new() }
     };
-    let long = |start| Case { text: text(start), expert: Some(EXPERT.to_owned()), expected: Vec::new() };
     Ok((0..cases.len()).map(|start| Prepared::new(long(start), Api::Grid, &Ask::EachItsOwn)).collect())
 }
 
