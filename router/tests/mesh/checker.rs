@@ -50,7 +50,6 @@ impl Checked {
         let lost = self.lost();
         assert!(!self.0.is_empty(), "nothing was asked");
         let some = &lost[..lost.len().min(5)];
-        println!("{} of {} lost, at most {most}", lost.len(), self.len());
         assert!(lost.len() <= most, "{} of {} lost, at most {most}: {some:#?}", lost.len(), self.len());
     }
 }

@@ -14,7 +14,7 @@ use nanogrid_proto::{
     v1::{InferRequest, InferResponse, grid_client::GridClient, infer_request::Payload},
 };
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Request, Status, body::Body};
+use tonic::{Request, Status, body::Body};
 use tower::util::BoxCloneSyncService;
 
 /// What a client saw of one request.
@@ -35,7 +35,7 @@ pub(crate) enum End {
     /// A reply with parts missing: cause of each.
     Partial(Vec<String>),
     /// An error.
-    Failed(Code, String),
+    Failed(Status),
     /// Neither reply nor status until long after the deadline.
     Nothing,
 }
@@ -120,7 +120,7 @@ async fn infer(client: Plain, experts: &[&str], deadline: Duration) -> End {
     };
     match GridClient::new(client).infer(within(deadline, message)).await {
         Ok(response) => end_of(response.into_inner()),
-        Err(status) => failed(&status),
+        Err(status) => End::Failed(status),
     }
 }
 
@@ -137,12 +137,8 @@ async fn pass_through(client: Plain, expert: &str, deadline: Duration) -> End {
     set_inputs(&mut message, vec![Tensor { name: "text".to_owned(), shape: vec![1], data }]);
     match GrpcInferenceServiceClient::new(client).model_infer(within(deadline, message)).await {
         Ok(_) => End::Answered,
-        Err(status) => failed(&status),
+        Err(status) => End::Failed(status),
     }
-}
-
-fn failed(status: &Status) -> End {
-    End::Failed(status.code(), status.message().to_owned())
 }
 
 fn within<T>(deadline: Duration, message: T) -> Request<T> {

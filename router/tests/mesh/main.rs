@@ -19,5 +19,6 @@ mod failing;
 mod load;
 mod mesh;
 mod network;
+mod panics;
 mod schedule;
 mod silence;

@@ -22,6 +22,7 @@ use crate::{
     checker::Checked,
     load::{self, Load, Recorder},
     network::simulated,
+    panics,
 };
 
 const ROUTER: &str = "router";
@@ -98,6 +99,7 @@ impl Mesh {
     }
 
     pub(crate) fn start_seeded(seed: u64, entries: &[Entry]) -> Self {
+        panics::count();
         let sim = turmoil::Builder::new()
             .rng_seed(seed)
             .tick_duration(TICK)
@@ -206,6 +208,7 @@ impl Mesh {
             }
         }
         assert_eq!(self.recorder.in_flight.get(), 0, "requests without an end");
+        assert_eq!(panics::counted(), 0, "a task of router or expert has panicked");
         let longest = self.deadlines.iter().max();
         for call in self.experts.iter().flat_map(|expert| expert.script.seen()) {
             let limit =

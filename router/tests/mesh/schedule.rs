@@ -60,42 +60,28 @@ impl Fault {
             Self::Slow | Self::Failing | Self::Hanging => mesh.experts[i].script.behave(answer()),
         }
     }
-
-    /// The calls on their way, those that the breaker needs, and its probes; nothing where the endpoint tells.
-    fn most_lost(self) -> usize {
-        match self {
-            Self::Killed | Self::Draining | Self::Slow => 0,
-            Self::Failing => 1,
-            Self::Dark | Self::Partitioned | Self::Mute | Self::Held | Self::Hanging => 12,
-        }
-    }
 }
 
 #[test]
-fn no_order_of_faults_loses_more_than_each_of_them_alone() {
+fn no_order_of_faults_loses_a_request_while_two_of_three_endpoints_are_well() {
     let seed = seed();
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut mesh = Mesh::start_seeded(seed, &[replicas("intent", 3)]);
     mesh.load(steady(&["intent"]));
     mesh.pass(secs(3));
-    let mut may_lose = 0;
     for _ in 0..6 {
         let (fault, i) = (*FAULTS.choose(&mut rng).expect("there are some"), rng.random_range(0..3));
         let (time, rest) = (ms(rng.random_range(1_000..8_000)), ms(rng.random_range(3_000..6_000)));
         println!("{:?}: endpoint {i} is {fault:?} for {time:?}, {rest:?} of rest", mesh.now());
         fault.begin(&mut mesh, i);
-        may_lose += fault.most_lost();
         mesh.pass(time);
         fault.end(&mut mesh, i);
         mesh.pass(rest);
     }
     // Whoever was broken last has time to be found well.
     mesh.pass(secs(15));
-    let healed = mesh.now();
     let after = mesh.pass(secs(5));
-    let (checked, _) = mesh.end();
-    checked.assert_lost_at_most(may_lose);
-    checked.sent(healed..secs(600)).assert_lost_at_most(0);
+    mesh.end().0.assert_lost_at_most(0);
     let all: usize = after.iter().sum();
     assert!(after.iter().all(|calls| calls * 10 > all), "each has its share again: {after:?}");
 }

@@ -6,13 +6,9 @@ use std::time::Duration;
 
 use crate::{
     load::steady,
-    mesh::{Mesh, ms, replicas, secs},
+    mesh::{Mesh, replicas, secs},
 };
 
-/// Keepalive has it by then: ten seconds until a ping, five until it is given up.
-const NOTICED: Duration = secs(16);
-/// The calls on their way, those that the breaker needs, and its probes.
-const FEW: usize = 12;
 /// After healing.
 const BACK: Duration = secs(15);
 
@@ -21,32 +17,29 @@ fn check(silence: impl Fn(&Mesh), end: impl Fn(&Mesh)) {
     let mut mesh = Mesh::start(&[replicas("intent", 3)]);
     mesh.load(steady(&["intent"]));
     mesh.pass(secs(3));
-    let silent = mesh.now();
     silence(&mesh);
+    // Calls on their way, calls before it is doubted, probes, keepalive that gives it up, connections that fail.
     mesh.pass(secs(20));
     end(&mesh);
     mesh.pass(BACK);
     let after = mesh.pass(secs(5));
-    let (checked, _) = mesh.end();
-    checked.sent(Duration::ZERO..silent - ms(500)).assert_lost_at_most(0);
-    checked.sent(silent - ms(500)..silent + NOTICED).assert_lost_at_most(FEW);
-    checked.sent(silent + NOTICED..secs(600)).assert_lost_at_most(0);
+    mesh.end().0.assert_lost_at_most(0);
     let all: usize = after.iter().sum();
     assert!(after[0] * 10 > all, "it has its share again: {after:?}");
 }
 
 #[test]
-fn a_partitioned_endpoint_costs_few_requests_and_comes_back() {
+fn a_partitioned_endpoint_costs_nothing_and_comes_back() {
     check(|mesh| mesh.partition(0), |mesh| mesh.repair(0));
 }
 
 #[test]
-fn an_endpoint_that_hears_and_is_not_heard_costs_few_requests_and_comes_back() {
+fn an_endpoint_that_hears_and_is_not_heard_costs_nothing_and_comes_back() {
     check(|mesh| mesh.mute(0), |mesh| mesh.repair(0));
 }
 
 #[test]
-fn a_network_that_holds_everything_back_costs_few_requests_and_comes_back() {
+fn a_network_that_holds_everything_back_costs_nothing_and_comes_back() {
     check(|mesh| mesh.hold(0), |mesh| mesh.release(0));
 }
 
