@@ -1,6 +1,6 @@
 //! `nanogrid faults`: breaks calls to an expert on purpose, and ends that again. Only where the router's settings allow it.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use clap::{Args, Subcommand};
 use comfy_table::{Attribute, Color};
@@ -118,14 +118,16 @@ impl From<Set> for Fault {
 /// The name of a gRPC status in any case, or its number. The router says which numbers it takes.
 fn code(text: &str) -> Result<i32, String> {
     let name = text.to_uppercase().replace('-', "_");
-    let named = CODES.find(|code| nanogrid_serving::status::name(Code::from_i32(*code)) == name);
-    named.or_else(|| text.parse().ok().filter(|code| CODES.contains(code))).ok_or_else(|| {
+    let named = codes().find(|code| nanogrid_serving::status::name(Code::from_i32(*code)) == name);
+    named.or_else(|| text.parse().ok().filter(|code| codes().contains(code))).ok_or_else(|| {
         "must be the name of a gRPC status, e.g. `unavailable`, or its number, 1 to 16".to_owned()
     })
 }
 
 /// Every status that is an error.
-const CODES: std::ops::RangeInclusive<i32> = 1..=16;
+fn codes() -> RangeInclusive<i32> {
+    1..=16
+}
 
 /// As `experts --json`: numbers are numbers, absent is null.
 fn to_json(response: &ListFaultsResponse) -> Value {
