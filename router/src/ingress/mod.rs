@@ -17,7 +17,11 @@ use tonic::{
 };
 use tracing::Span;
 
-use crate::{Router, admission::{Admitted, Shed}, error::Error};
+use crate::{
+    Router,
+    admission::{Admitted, Shed},
+    error::Error,
+};
 
 /// Messages of one stream that are worked on at the same time; more wait in the client's flow control.
 const STREAM_WIDTH: usize = 64;

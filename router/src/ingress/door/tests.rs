@@ -12,7 +12,8 @@ fn message(length: usize) -> Vec<u8> {
 #[test]
 fn every_method_that_takes_requests_goes_through_the_door() {
     let methods = ["nanogrid.v1.Grid", "inference.GRPCInferenceService"].map(nanogrid_serving::methods);
-    let behind: Vec<_> = methods.iter().flatten().filter(|method| Kind::of(&format!("/{method}")).is_some()).collect();
+    let behind: Vec<_> =
+        methods.iter().flatten().filter(|method| Kind::of(&format!("/{method}")).is_some()).collect();
     assert_eq!(
         behind,
         [

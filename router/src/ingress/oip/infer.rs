@@ -104,7 +104,8 @@ fn one_text(message: &ModelInferRequest) -> Result<Bytes, Error> {
     let idx = inputs.iter().position(is_text).ok_or_else(no_text)?;
     let n_rows = n_rows(&inputs[idx]);
     if n_rows != 1 {
-        let reason = format!("must hold one row for the model `{AUTO}`; for several, name the expert: {n_rows}");
+        let reason =
+            format!("must hold one row for the model `{AUTO}`; for several, name the expert: {n_rows}");
         return Err(Error::invalid("text", reason));
     }
     let wrong = |error: TensorError| Error::invalid("inputs", error.to_string());

@@ -59,9 +59,7 @@ impl AdmissionMetrics {
                 Gauge::default(),
             ),
             shed: each(Criticality::ALL, |criticality| {
-                each(ShedReason::ALL, |reason| {
-                    shed.get_or_create_owned(&ShedLabels { criticality, reason })
-                })
+                each(ShedReason::ALL, |reason| shed.get_or_create_owned(&ShedLabels { criticality, reason }))
             }),
         }
     }
