@@ -55,6 +55,14 @@ pub enum Error {
         /// As asked for.
         name: String,
     },
+    /// A version that cannot be loaded as it lies on disk.
+    #[error("expert `{name}`: {reason}")]
+    NotLoadable {
+        /// Of the expert.
+        name: String,
+        /// File, what is wrong, and the way out.
+        reason: String,
+    },
     /// The message does not hold the tensors that it says it holds.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -224,6 +232,7 @@ impl Error {
             | Self::UnknownOutput { .. }
             | Self::Parameter { .. }
             | Self::Invalid(_) => Code::InvalidArgument,
+            Self::NotLoadable { .. } => Code::FailedPrecondition,
             Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Failed(_) => Code::Internal,

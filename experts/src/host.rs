@@ -4,7 +4,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     thread,
 };
 
@@ -45,6 +45,7 @@ pub struct Host {
     packages: Vec<PathBuf>,
     inference: InferenceSettings,
     limit: LimitSettings,
+    allow_changes: bool,
     max_message: usize,
     started: Instant,
 }
@@ -66,6 +67,7 @@ impl Host {
             packages: settings.packages.clone(),
             inference: settings.inference.clone(),
             limit: settings.limit.clone(),
+            allow_changes: settings.repository.allow_changes,
             max_message: settings.server.max_message,
             started,
         })
@@ -85,8 +87,17 @@ impl Host {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         let start_up = Arc::new(OnceLock::new());
         let health = self.server.health();
-        let ingress = Ingress::new(Arc::clone(&self.repository), health.clone());
-        let info = Info::new(Arc::clone(&self.repository), Arc::clone(&start_up));
+        let loading = Arc::new(Loading {
+            repository: Arc::clone(&self.repository),
+            health: health.clone(),
+            metrics: ExpertMetrics::new(&self.registry),
+            limits: self.inference,
+            limit: self.limit,
+            one: Mutex::default(),
+        });
+        let changes = self.allow_changes.then(|| Arc::clone(&loading));
+        let ingress = Ingress::new(Arc::clone(&self.repository), health, changes);
+        let info = Info::new(self.repository, Arc::clone(&start_up));
         let services = Services::new()
             .with(
                 GrpcInferenceServiceServer::new(ingress)
@@ -97,13 +108,6 @@ impl Host {
                     .accept_compressed(Deflate),
             )
             .with(ExpertInfoServer::new(info));
-        let loading = Loading {
-            repository: self.repository,
-            health,
-            metrics: ExpertMetrics::new(&self.registry),
-            limits: self.inference,
-            limit: self.limit,
-        };
         let loaded = load_on_own_thread(loading, self.packages)?;
         let nothing_to_serve = async {
             match loaded.await {
@@ -126,7 +130,7 @@ impl Host {
 
 /// Loading takes milliseconds to seconds of plain computing: on a thread of its own, not on one that serves.
 fn load_on_own_thread(
-    loading: Loading,
+    loading: Arc<Loading>,
     packages: Vec<PathBuf>,
 ) -> Result<oneshot::Receiver<Result<(), StartError>>, StartError> {
     let (done, loaded) = oneshot::channel();

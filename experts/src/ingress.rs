@@ -21,7 +21,8 @@ use nanogrid_serving::Health;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    call::Call, error::Error, expert::Expert, metadata, pipeline, repository::Repository, stream, wire,
+    call::Call, error::Error, expert::Expert, loading::Loading, metadata, pipeline, repository::Repository,
+    stream, wire,
 };
 
 /// The service.
@@ -29,11 +30,13 @@ use crate::{
 pub(crate) struct Ingress {
     repository: Arc<Repository>,
     health: Health,
+    /// `None` where the settings do not allow changes.
+    changes: Option<Arc<Loading>>,
 }
 
 impl Ingress {
-    pub(crate) fn new(repository: Arc<Repository>, health: Health) -> Self {
-        Self { repository, health }
+    pub(crate) fn new(repository: Arc<Repository>, health: Health, changes: Option<Arc<Loading>>) -> Self {
+        Self { repository, health, changes }
     }
 
     /// One request to one expert, from a call of its own or from a stream.
@@ -55,6 +58,19 @@ impl Ingress {
                 Err(status)
             }
         }
+    }
+
+    /// Changes the repository, off the threads that serve. Once begun it goes on to its end, whoever still waits for it.
+    async fn change(
+        &self,
+        rpc: &'static str,
+        change: impl FnOnce(&Loading) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let Some(loading) = self.changes.clone() else {
+            return Err(Error::NotOffered { what: rpc, instead: FIXED });
+        };
+        let changed = tokio::task::spawn_blocking(move || change(&loading)).await;
+        changed.unwrap_or_else(|_| Err(Error::Failed(format!("{rpc} panicked"))))
     }
 
     fn find(&self, name: &str, version: &str) -> Result<Arc<Expert>, Error> {
@@ -154,24 +170,30 @@ impl GrpcInferenceService for Ingress {
         request: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
         let RepositoryIndexRequest { repository_name, ready } = request.into_inner();
-        if !repository_name.is_empty() {
-            return not_offered("repository_name", "there is one repository: leave it empty");
-        }
+        one_repository(&repository_name)?;
         Ok(Response::new(metadata::index(&self.repository.snapshot(), ready)))
     }
 
     async fn repository_model_load(
         &self,
-        _: Request<RepositoryModelLoadRequest>,
+        request: Request<RepositoryModelLoadRequest>,
     ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
-        not_offered("RepositoryModelLoad", FIXED)
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } = request.into_inner();
+        one_repository(&repository_name)?;
+        let version = wire::version_to_change(&parameters)?;
+        self.change("RepositoryModelLoad", move |loading| loading.exchange(&model_name, version)).await?;
+        Ok(Response::new(RepositoryModelLoadResponse {}))
     }
 
     async fn repository_model_unload(
         &self,
-        _: Request<RepositoryModelUnloadRequest>,
+        request: Request<RepositoryModelUnloadRequest>,
     ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
-        not_offered("RepositoryModelUnload", FIXED)
+        let RepositoryModelUnloadRequest { repository_name, model_name, parameters } = request.into_inner();
+        one_repository(&repository_name)?;
+        let version = wire::version_to_change(&parameters)?;
+        self.change("RepositoryModelUnload", move |loading| loading.unload(&model_name, version)).await?;
+        Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 
     async fn system_shared_memory_status(
@@ -234,8 +256,18 @@ impl GrpcInferenceService for Ingress {
     }
 }
 
-const FIXED: &str = "start another process with the folder of the package, and stop this one";
+const FIXED: &str = "set `repository.allow-changes`, or start another process with the folder of the package, and stop this one";
 const INLINE: &str = "send tensors in `raw_input_contents`";
+
+fn one_repository(name: &str) -> Result<(), Error> {
+    match name {
+        "" => Ok(()),
+        _ => Err(Error::NotOffered {
+            what: "repository_name",
+            instead: "there is one repository: leave it empty",
+        }),
+    }
+}
 
 fn not_offered<T>(what: &'static str, instead: &'static str) -> Result<Response<T>, Status> {
     Err(Error::NotOffered { what, instead }.into())

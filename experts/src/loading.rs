@@ -1,9 +1,10 @@
 //! From folders to experts that answer. A broken package is left out, with its reason where people and tools look for it
-//! (log, metric, health, RepositoryIndex); only when none is left is there nothing to serve.
+//! (log, metric, health, RepositoryIndex); only when none is left is there nothing to serve. Later, a version can be
+//! exchanged: the new one is complete before the old one goes, so nobody notices but by the answers.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use nanogrid_onnx::Package;
@@ -12,6 +13,7 @@ use nanogrid_settings::{ExpertManifest, InferenceSettings, LimitSettings};
 use nanogrid_telemetry::metrics::ExpertMetrics;
 
 use crate::{
+    error::Error,
     expert::Expert,
     host::StartError,
     repository::{Repository, State},
@@ -24,11 +26,12 @@ pub(crate) struct Loading {
     pub(crate) metrics: ExpertMetrics,
     pub(crate) limits: InferenceSettings,
     pub(crate) limit: LimitSettings,
+    /// One package at a time: what the process grows by meanwhile is the memory of that one.
+    pub(crate) one: Mutex<()>,
 }
 
 impl Loading {
-    /// Opens all packages, so that every name is known soon, then loads them one after another: what the process grows
-    /// by meanwhile is then the memory of the one being loaded.
+    /// Opens all packages, so that every name is known soon, then loads them one after another.
     pub(crate) fn run(&self, folders: &[PathBuf]) -> Result<(), StartError> {
         let mut broken = Vec::new();
         let mut opened = Vec::new();
@@ -40,6 +43,7 @@ impl Loading {
         }
         self.repository.complete();
         for package in opened {
+            let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(reason) = self.load(package) {
                 broken.push(reason);
             }
@@ -56,6 +60,7 @@ impl Loading {
             Ok(package) => package,
             Err(error) => {
                 let (name, version) = names(folder);
+                self.repository.home(&name, &home(folder));
                 return Err(self.broken(&name, version, folder, &error.into()));
             }
         };
@@ -65,6 +70,7 @@ impl Loading {
             let error = LoadError::Twice { name: name.to_owned(), version: package.version };
             return Err(self.refused(name, package.version, folder, &error));
         }
+        self.repository.home(name, &home(folder));
         self.repository.put(name, package.version, &State::Loading);
         if let Some(manifest) = package.folder.parent().and_then(manifest) {
             self.repository.prefer(name, manifest.default_version);
@@ -86,6 +92,54 @@ impl Loading {
         }
     }
 
+    /// Reads a version from disk, again or for the first time, and puts it in the place of the one that is served under
+    /// its number. `None` = the default one of `expert.toml`. What cannot be loaded replaces nothing.
+    pub(crate) fn exchange(&self, name: &str, version: Option<u32>) -> Result<(), Error> {
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let home = self.repository.snapshot().versions(name)?.home().to_owned();
+        let folder = version.map_or_else(|| home.clone(), |version| home.join(version.to_string()));
+        let failed = |reason: String| Error::NotLoadable { name: name.to_owned(), reason };
+        let package = Package::open(&folder).map_err(|error| failed(error.to_string()))?;
+        if package.name.as_str() != name {
+            let found = &package.name;
+            return Err(failed(format!("{} is now the package of `{found}`: start it anew", home.display())));
+        }
+        let version = package.version;
+        match Expert::load(package, &self.limits, &self.limit, &self.metrics) {
+            Ok(expert) => {
+                tracing::info!(expert = name, version, memory = expert.memory, folder = %folder.display(), "exchanged");
+                self.repository.put(name, version, &State::Ready(Arc::new(expert)));
+                if let Some(manifest) = manifest(&home) {
+                    self.repository.prefer(name, manifest.default_version);
+                }
+                self.report_health(name);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(expert = name, version, folder = %folder.display(), %error, "version left out");
+                Err(failed(error.to_string()))
+            }
+        }
+    }
+
+    /// Answers no more with this version, or with any. Requests that it has are answered; then its memory is free.
+    pub(crate) fn unload(&self, name: &str, version: Option<u32>) -> Result<(), Error> {
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.repository.snapshot();
+        let versions = snapshot.versions(name)?;
+        if let Some(version) = version.filter(|version| !versions.states.contains_key(version)) {
+            return Err(Error::UnknownVersion { name: name.to_owned(), version, served: versions.listed() });
+        }
+        for &known in versions.states.keys().filter(|known| version.is_none_or(|version| version == **known))
+        {
+            tracing::info!(expert = name, version = known, "unloaded");
+            self.repository.put(name, known, &State::Unavailable(UNLOADED.to_owned()));
+            self.metrics.model(name, &known.to_string()).ready(false);
+        }
+        self.report_health(name);
+        Ok(())
+    }
+
     /// The rest goes on without it.
     fn broken(&self, name: &str, version: u32, folder: &Path, error: &LoadError) -> String {
         self.repository.put(name, version, &State::Unavailable(error.to_string()));
@@ -105,6 +159,15 @@ impl Loading {
             self.repository.snapshot().experts.get(name).is_some_and(|versions| versions.default_is_ready());
         self.health.set(name, ready);
     }
+}
+
+const UNLOADED: &str = "it was unloaded: RepositoryModelLoad brings it back";
+
+/// The folder that holds the versions of an expert; an export from elsewhere has one version, and is it.
+fn home(folder: &Path) -> PathBuf {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let is_home = |folder: &&Path| folder.join("expert.toml").is_file();
+    folder.ancestors().take(2).find(is_home).unwrap_or(&folder).to_owned()
 }
 
 /// What a package that cannot be opened is called: by its `expert.toml` if that can be read, else by its folder's name.

@@ -1,7 +1,12 @@
-//! Which experts are here, in which versions, and whether they can answer. Read by every request, written at start:
-//! so it is a snapshot that is replaced whole, and readers never wait.
+//! Which experts are here, in which versions, and whether they can answer. Read by every request, written at start and
+//! when a version is exchanged: so it is a snapshot that is replaced whole, and readers never wait. Who holds an expert that
+//! was replaced ends with it; its memory goes with the last of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 
@@ -22,6 +27,8 @@ pub(crate) struct Snapshot {
 /// The versions of one expert, at least one.
 #[derive(Clone, Default)]
 pub(crate) struct Versions {
+    /// The folder that its versions are read from.
+    home: PathBuf,
     /// From `expert.toml`.
     preferred: Option<u32>,
     pub(crate) states: BTreeMap<u32, State>,
@@ -45,6 +52,16 @@ impl Repository {
     pub(crate) fn put(&self, name: &str, version: u32, state: &State) {
         self.change(|snapshot| {
             snapshot.experts.entry(name.to_owned()).or_default().states.insert(version, state.clone());
+        });
+    }
+
+    /// Where the versions of an expert are read from. The first one that is said stays.
+    pub(crate) fn home(&self, name: &str, home: &Path) {
+        self.change(|snapshot| {
+            let versions = snapshot.experts.entry(name.to_owned()).or_default();
+            if versions.home.as_os_str().is_empty() {
+                versions.home = home.to_owned();
+            }
         });
     }
 
@@ -73,11 +90,7 @@ impl Repository {
                 Err(not_ready(name, version, "its package is still loading: try again soon"))
             }
             Some(State::Unavailable(reason)) => Err(not_ready(name, version, reason)),
-            None => Err(Error::UnknownVersion {
-                name: name.to_owned(),
-                version,
-                served: join(versions.states.keys()),
-            }),
+            None => Err(Error::UnknownVersion { name: name.to_owned(), version, served: versions.listed() }),
         }
     }
 
@@ -113,6 +126,15 @@ impl Versions {
     pub(crate) fn default(&self) -> u32 {
         let newest = self.states.keys().next_back().copied().unwrap_or(1);
         self.preferred.filter(|version| self.states.contains_key(version)).unwrap_or(newest)
+    }
+
+    /// For people: all versions, with commas.
+    pub(crate) fn listed(&self) -> String {
+        join(self.states.keys())
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Can the default version answer?

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 
 use nanogrid_proto::{
     inference::{
-        InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice,
-        model_infer_request::InferRequestedOutputTensor,
+        InferParameter, ModelInferRequest, ModelInferResponse, ModelRepositoryParameter,
+        infer_parameter::ParameterChoice, model_infer_request::InferRequestedOutputTensor,
+        model_repository_parameter::ParameterChoice as RepositoryChoice,
     },
     tensor::{self, Tensor},
 };
@@ -45,6 +46,24 @@ pub(crate) fn version(text: &str) -> Result<Option<u32>, Error> {
         Ok(version) if version > 0 && !text.starts_with(['+', '0']) => Ok(Some(version)),
         Ok(_) | Err(_) => Err(Error::BadVersion { version: text.to_owned() }),
     }
+}
+
+/// Which version is to be loaded or unloaded: the parameter `version`, as text or number; `None` where it is left out.
+pub(crate) fn version_to_change(
+    parameters: &HashMap<String, ModelRepositoryParameter>,
+) -> Result<Option<u32>, Error> {
+    let mut asked = None;
+    for (key, parameter) in parameters {
+        match (key.as_str(), &parameter.parameter_choice) {
+            ("version", Some(RepositoryChoice::StringParam(text))) => asked = version(text)?,
+            ("version", Some(RepositoryChoice::Int64Param(number))) => asked = version(&number.to_string())?,
+            ("version", _) => return Err(bad(key, "must be a positive integer")),
+            // Triton's client always sends it; there is nothing that depends on an expert here.
+            ("unload_dependents", _) => {}
+            _ => return Err(bad(key, "is not offered: packages are read from their folders as they are")),
+        }
+    }
+    Ok(asked)
 }
 
 /// Everything of the message but the name and version of the model. `max_rows` where the first axis counts rows.
@@ -170,6 +189,27 @@ mod tests {
         assert_eq!(version("7").unwrap(), Some(7));
         for wrong in ["0", "-1", "+1", "01", "one", "1.0", "4294967296", " 1"] {
             assert!(matches!(version(wrong), Err(Error::BadVersion { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_version_to_change_is_written_as_text_or_number() {
+        let asked = |key: &str, choice| {
+            let parameter = ModelRepositoryParameter { parameter_choice: Some(choice) };
+            version_to_change(&[(key.to_owned(), parameter)].into())
+        };
+        assert_eq!(version_to_change(&HashMap::new()).unwrap(), None);
+        assert_eq!(asked("version", RepositoryChoice::StringParam("2".into())).unwrap(), Some(2));
+        assert_eq!(asked("version", RepositoryChoice::Int64Param(2)).unwrap(), Some(2));
+        assert_eq!(asked("unload_dependents", RepositoryChoice::BoolParam(false)).unwrap(), None);
+        for (key, choice) in [
+            ("version", RepositoryChoice::StringParam("../2".into())),
+            ("version", RepositoryChoice::Int64Param(0)),
+            ("version", RepositoryChoice::BoolParam(true)),
+            ("config", RepositoryChoice::StringParam("{}".into())),
+            ("file:1/model.onnx", RepositoryChoice::BytesParam("x".into())),
+        ] {
+            assert!(asked(key, choice).is_err(), "{key}");
         }
     }
 

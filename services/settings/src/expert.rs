@@ -1,5 +1,5 @@
-//! Settings of the process that hosts experts: `[server]`, `[telemetry]`, `[inference]`, `[limit]` and the list
-//! `packages`.
+//! Settings of the process that hosts experts: `[server]`, `[telemetry]`, `[inference]`, `[limit]`,
+//! `[repository]` and the list `packages`.
 
 use std::{
     num::NonZeroUsize,
@@ -27,6 +27,8 @@ pub struct ExpertSettings {
     /// `[limit]`
     #[serde(deserialize_with = "limit")]
     pub limit: LimitSettings,
+    /// `[repository]`
+    pub repository: RepositorySettings,
 }
 
 /// `[inference]`: threads, queues and limits. An expert's own `expert.toml` may set tighter ones.
@@ -76,6 +78,15 @@ pub struct LimitSettings {
     /// time grows with it.
     #[serde(deserialize_with = "setting::duration_above_zero")]
     pub target: Duration,
+}
+
+/// `[repository]`: what may become of the packages while they are served.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RepositorySettings {
+    /// Whether clients may load and unload versions of the experts that were given to the process. Off, because whoever
+    /// reaches the port could take an expert away.
+    pub allow_changes: bool,
 }
 
 impl ExpertSettings {

@@ -16,7 +16,7 @@ mod source;
 mod task;
 
 pub use error::{Error, Problem, Problems};
-pub use expert::{ExpertSettings, InferenceSettings, LimitSettings};
+pub use expert::{ExpertSettings, InferenceSettings, LimitSettings, RepositorySettings};
 pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Policy, Version, VersionLabel};
 pub use name::{ExpertName, InvalidName};
 pub use package::{ExpertManifest, HfConfig, VersionManifest};
