@@ -1,4 +1,5 @@
-//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]` and `[faults]`.
+//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]`, `[faults]`
+//! and `[shadow]`.
 
 use std::{
     num::NonZeroUsize,
@@ -44,6 +45,8 @@ pub struct RouterSettings {
     pub max_bytes_in_flight: usize,
     /// `faults.allowed`: may operators make calls fail on purpose?
     pub faults_allowed: bool,
+    /// `shadow.keep-payload`: may disagreements between versions be kept with what the client sent?
+    pub keep_shadow_payload: bool,
 }
 
 impl RouterSettings {
@@ -71,6 +74,7 @@ struct Raw {
     request: RawRequest,
     admission: RawAdmission,
     faults: RawFaults,
+    shadow: RawShadow,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +126,12 @@ struct RawFaults {
     allowed: bool,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawShadow {
+    keep_payload: bool,
+}
+
 impl Default for RawAdmission {
     fn default() -> Self {
         // Ten milliseconds each at a hundred thousand requests a second: more only wait for each other.
@@ -169,7 +179,7 @@ fn request<'de, D: Deserializer<'de>>(value: D) -> Result<RawRequest, D::Error> 
 
 impl From<Raw> for RouterSettings {
     fn from(raw: Raw) -> Self {
-        let Raw { server, telemetry, grid, classifier, request, admission, faults } = raw;
+        let Raw { server, telemetry, grid, classifier, request, admission, faults, shadow } = raw;
         Self {
             server,
             telemetry,
@@ -186,6 +196,7 @@ impl From<Raw> for RouterSettings {
             max_in_flight: admission.max_in_flight.get(),
             max_bytes_in_flight: admission.max_bytes.get(),
             faults_allowed: faults.allowed,
+            keep_shadow_payload: shadow.keep_payload,
         }
     }
 }
