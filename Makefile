@@ -38,6 +38,27 @@ test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	@services/cli/tests/python/prepare
 	cargo test $(CARGO_FLAGS) --workspace
 
+FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests json
+# Where they read and write: what was found stays in .nanogrid, the seeds are only read.
+FUZZ_WORK := $(CURDIR)/.nanogrid/fuzz
+
+.PHONY: fuzz
+fuzz: export PATH := $(CURDIR)/.nanogrid/tools/bin:$(PATH)
+# Link time optimisation would take minutes and find nothing more; no sanitizer, because that needs a nightly compiler
+# and there is no unsafe code here.
+fuzz: export CARGO_PROFILE_RELEASE_LTO := off
+fuzz: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+fuzz: ## Feed random bytes to everything that reads those of strangers (SECONDS=30 for each)
+	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --version 0.13.2 --locked --root .nanogrid/tools
+	@cd services/fuzz && for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ_WORK)/$$target $(FUZZ_WORK)/broken; \
+		echo "$$target: $(or $(SECONDS),30) s"; \
+		cargo fuzz run --fuzz-dir . --sanitizer none --features libfuzzer $$target $(FUZZ_WORK)/$$target seeds/$$target -- \
+			-max_total_time=$(or $(SECONDS),30) -max_len=4096 -timeout=5 -rss_limit_mb=1024 -verbosity=0 \
+			-artifact_prefix=$(FUZZ_WORK)/broken/$$target- \
+			|| { echo "$$target broke: fix it, and put the file named above into services/fuzz/seeds/$$target"; exit 1; }; \
+	done
+
 .PHONY: lint
 lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check

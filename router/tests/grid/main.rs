@@ -7,6 +7,7 @@ mod admission;
 mod bad_input;
 mod cache;
 mod classified;
+mod drain;
 mod endpoints;
 mod fan_out;
 mod faults;

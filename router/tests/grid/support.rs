@@ -38,7 +38,11 @@ pub(crate) struct Entry {
 }
 
 pub(crate) fn entry(name: &'static str, expert: &ScriptedExpert) -> Entry {
-    Entry { name, task: "text-classification", more: "", versions: vec![(1, 100, vec![expert.address()])] }
+    entry_at(name, vec![expert.address()])
+}
+
+pub(crate) fn entry_at(name: &'static str, addresses: Vec<String>) -> Entry {
+    Entry { name, task: "text-classification", more: "", versions: vec![(1, 100, addresses)] }
 }
 
 impl Entry {
