@@ -310,9 +310,12 @@ fn failure(verdict: &Verdict) -> Option<Failure> {
         Verdict::Right | Verdict::Unchecked => return None,
         Verdict::Wrong { got } => ("wrong".to_owned(), None, got),
         Verdict::Missing { expert, status, why } => {
-            let is_asked = *status != OutcomeStatus::Unspecified;
-            let became = is_asked.then(|| outcome_name(*status)).unwrap_or_default();
-            (format!("missing {became}").trim_end().to_owned(), expert.clone(), why)
+            let kind = if *status == OutcomeStatus::Unspecified {
+                "missing".to_owned()
+            } else {
+                format!("missing {}", outcome_name(*status))
+            };
+            (kind, expert.clone(), why)
         }
         Verdict::Error { code, message } => (status_name(*code), None, message),
     };

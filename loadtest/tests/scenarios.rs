@@ -24,10 +24,8 @@ async fn check(scenario: Scenario) {
         requests: 2000,
         // These tests are about what is lost, not about how fast an unoptimised build is beside others.
         deadline: Duration::from_secs(5),
-        fault: match scenario {
-            Scenario::FailFast => Some(Duration::from_secs(8)),
-            _ => None,
-        },
+        // A minute in the report.
+        fault: (scenario == Scenario::FailFast).then_some(Duration::from_secs(8)),
         ..Setup::beside(program)
     };
     let report = scenario.run(&setup).await.expect("the scenario can be played");
