@@ -91,6 +91,13 @@ fn admission_and_faults_come_from_file_or_environment() {
 }
 
 #[test]
+fn what_clients_send_is_kept_only_where_the_settings_say_so() {
+    assert!(!RouterSettings::default().keep_shadow_payload);
+    let settings: RouterSettings = read("[shadow]\nkeep-payload = true\n", &[]).expect("good");
+    assert!(settings.keep_shadow_payload);
+}
+
+#[test]
 fn empty_variables_switch_off_what_is_optional() {
     let settings: ExpertSettings = read(
         "[telemetry]\notlp-endpoint = \"http://127.0.0.1:4317\"\n",
