@@ -4,6 +4,7 @@
 
 mod call;
 
+use nanogrid_serving::status::metadata;
 use nanogrid_settings::ExpertName;
 use tonic::{Code, Status};
 
@@ -99,7 +100,13 @@ impl From<Error> for Status {
                     bytes::Bytes::copy_from_slice(status.details()),
                     status.metadata().clone(),
                 ),
-                None => Self::new(code, message),
+                None => {
+                    let mut status = Self::new(code, message);
+                    if matches!(*source, CallError::Throttled) {
+                        status.metadata_mut().insert(metadata::RETRY_PUSHBACK, THROTTLED_FOR_MS.into());
+                    }
+                    status
+                }
             },
             Error::Shed(shed) => shed.status(),
             Error::Invalid { .. }
@@ -111,6 +118,9 @@ impl From<Error> for Status {
         }
     }
 }
+
+/// What is held back is held back by the last half minute: asking again at once would change nothing.
+const THROTTLED_FOR_MS: u64 = 1_000;
 
 fn list<T: std::fmt::Display>(names: &[T]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

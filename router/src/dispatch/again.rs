@@ -88,7 +88,8 @@ impl Dispatch {
     }
 }
 
-/// What never left costs no expert anything, so that it has no budget: only a bound, once per endpoint and once more.
+/// What never left costs no expert anything, so that it has no budget: only a bound. In a rolling restart each endpoint may
+/// be met just as it goes away, so there is one more send than there are endpoints.
 fn free(leg: &Leg<'_>, tried: &Tried<'_>) -> Option<Next> {
     let is_left = usize::try_from(tried.n_unsent()).is_ok_and(|n| n <= leg.version.endpoints.len());
     let next = Next { kind: AttemptKind::Transparent, wait: Duration::ZERO, only_elsewhere: false };
@@ -103,3 +104,6 @@ fn backoff(n_retries: u32) -> Duration {
     let step = FIRST.saturating_mul(2_u32.saturating_pow(n_retries)).min(LONGEST);
     step.mul_f64(rand::rng().random_range(0.0..1.0))
 }
+
+#[cfg(test)]
+mod tests;

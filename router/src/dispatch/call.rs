@@ -123,7 +123,8 @@ fn verdict(leg: &Leg<'_>, given: Duration, error: Option<&CallError>) -> Verdict
     }
 }
 
-fn for_every_call(dispatch: &Dispatch, leg: &Leg<'_>) {
+/// Of which retries and hedges are a share.
+pub(super) fn for_every_call(dispatch: &Dispatch, leg: &Leg<'_>) {
     dispatch.budget.deposit();
     leg.expert.allowance.retries.deposit();
     leg.expert.allowance.hedges.deposit();

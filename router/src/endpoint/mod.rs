@@ -222,6 +222,8 @@ impl Endpoint {
         self.history.is_heard();
         self.history.breaker.probe_now();
         self.pool.gate.probe_now();
+        self.is_ejected.store(false, Ordering::Relaxed);
+        self.gauge.set(self.kind());
     }
 
     /// It is no part of the grid any more.

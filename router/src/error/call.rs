@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use nanogrid_resilience::Verdict;
+use nanogrid_serving::status::metadata;
 use nanogrid_settings::grid::RetryOn;
 use nanogrid_telemetry::metrics::CallStatus;
 use tonic::{Code, Status, TimeoutExpired};
@@ -189,7 +190,7 @@ impl CallError {
 
     /// When the expert wants to be asked again, if it says so (gRFC A6).
     pub fn pushback(&self) -> Option<Pushback> {
-        let told = self.source_status()?.metadata().get(PUSHBACK)?;
+        let told = self.source_status()?.metadata().get(metadata::RETRY_PUSHBACK)?;
         // What is no number is a "no", as a negative one is.
         let millis = told.to_str().ok().and_then(|millis| millis.parse().ok());
         Some(millis.map_or(Pushback::Never, |millis| Pushback::After(Duration::from_millis(millis))))
@@ -309,9 +310,6 @@ pub enum Pushback {
     After(Duration),
 }
 
-/// Metadata of an expert that sheds (gRFC A6).
-const PUSHBACK: &str = "grpc-retry-pushback-ms";
-
 /// Metadata of an expert that hands a request back: it looked, and the input is another expert's.
 const NOT_MINE: &str = "x-nanogrid-not-mine";
 
@@ -392,7 +390,7 @@ mod tests {
         #[track_caller]
         fn check(told: &'static str, pushback: Pushback) {
             let mut status = Status::resource_exhausted("");
-            status.metadata_mut().insert(PUSHBACK, told.parse().unwrap());
+            status.metadata_mut().insert(metadata::RETRY_PUSHBACK, told.parse().unwrap());
             let error = of(status, false);
             assert_eq!((error.pushback(), error.again()), (Some(pushback), Again::Anywhere), "{told}");
         }

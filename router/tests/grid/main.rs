@@ -5,15 +5,19 @@
 
 mod admission;
 mod bad_input;
+mod breakers;
 mod cache;
 mod classified;
 mod drain;
 mod endpoints;
+mod fallback;
 mod fan_out;
 mod faults;
+mod hedging;
 mod operators;
 mod passthrough;
 mod reload;
+mod retries;
 mod streams;
 mod support;
 mod traces;

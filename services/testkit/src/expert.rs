@@ -157,8 +157,16 @@ impl ScriptedExpert {
     /// # Panics
     /// When there is none.
     pub fn start(profile: Profile, behaviour: Behaviour) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST, profile, behaviour)
+    }
+
+    /// The same on an address of its own, which is another host to whoever calls: 127.0.0.2, 127.0.0.3, ...
+    ///
+    /// # Panics
+    /// When the address is not this machine's, or has no free port.
+    pub fn start_on(host: Ipv4Addr, profile: Profile, behaviour: Behaviour) -> Self {
         let script = Script::new(profile, behaviour);
-        let (address, runtime) = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &script);
+        let (address, runtime) = listen(SocketAddr::from((host, 0)), &script);
         Self { address, script, runtime: Some(runtime) }
     }
 
