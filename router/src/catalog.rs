@@ -2,13 +2,17 @@
 //! through changes nothing for it.
 
 mod allowance;
+mod traffic;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use nanogrid_resilience::BreakerSettings;
-use nanogrid_rollout::Split;
 use nanogrid_serving::Network;
 use nanogrid_settings::{ExpertName, Task, VersionLabel, grid};
 use nanogrid_telemetry::metrics::{CallMetrics, RouterMetrics, VersionMetrics};
@@ -21,6 +25,7 @@ use crate::{
 };
 
 pub use allowance::Allowance;
+pub use traffic::{Steering, Traffic};
 
 /// The grid in use, replaced whole.
 #[derive(Debug)]
@@ -28,7 +33,16 @@ pub struct Catalog {
     current: ArcSwap<Grid>,
     registry: Registry,
     allowances: DashMap<ExpertName, Arc<Allowance>>,
+    /// Held while a grid is made: one at a time.
+    orders: Mutex<Orders>,
     metrics: RouterMetrics,
+}
+
+/// What the grid in use is made of.
+#[derive(Debug, Default)]
+struct Orders {
+    file: Option<grid::Grid>,
+    steering: HashMap<ExpertName, Steering>,
 }
 
 /// One state of the grid.
@@ -63,7 +77,7 @@ pub struct Expert {
     /// Never empty.
     pub versions: Vec<Version>,
     /// Among `versions`, by weight.
-    pub split: Split,
+    pub traffic: Traffic,
 }
 
 /// One model behind an expert's name.
@@ -92,6 +106,7 @@ impl Catalog {
             current: ArcSwap::default(),
             registry: Registry::new(network, metrics.clone()),
             allowances: DashMap::new(),
+            orders: Mutex::default(),
             metrics,
         }
     }
@@ -101,20 +116,12 @@ impl Catalog {
         self.current.load()
     }
 
-    /// Puts a checked grid file in place of the one in use. Endpoints in both keep their connections.
-    ///
-    /// One caller at a time: [`crate::discovery::Discovery`] sees to it.
+    /// Puts a checked grid file in place of the one in use. Endpoints in both keep their connections, and what rollouts
+    /// say stays in force.
     pub fn replace(&self, settings: &grid::Grid) -> Arc<Grid> {
-        let experts = settings.experts.iter().map(|expert| {
-            let expert = self.expert(expert);
-            (expert.name.clone(), Arc::new(expert))
-        });
-        let grid = Arc::new(Grid {
-            generation: self.now().generation + 1,
-            sha256: settings.sha256.clone(),
-            experts: experts.collect(),
-        });
-        self.current.store(grid.clone());
+        let mut orders = self.orders();
+        orders.file = Some(settings.clone());
+        let grid = self.make(&orders, self.now().generation + 1);
         self.metrics.grid_accepted(grid.generation);
         // After the swap: no new request can pick what is let go here.
         self.registry.keep(grid.endpoints());
@@ -122,8 +129,43 @@ impl Catalog {
         grid
     }
 
-    fn expert(&self, settings: &grid::Expert) -> Expert {
-        let weights = settings.versions.iter().map(|version| version.weight.0);
+    /// Has a rollout say how an expert's calls are split, or the grid file again. In force for every request from now on.
+    pub fn steer(&self, expert: &ExpertName, steering: Option<Steering>) {
+        let mut orders = self.orders();
+        let before = match steering {
+            Some(steering) => {
+                orders.steering.insert(expert.clone(), steering.clone()).as_ref() == Some(&steering)
+            }
+            None => orders.steering.remove(expert).is_none(),
+        };
+        if !before {
+            self.make(&orders, self.now().generation);
+        }
+    }
+
+    /// The versions that the grid file names for an expert, with its weights.
+    pub fn weights_in_file(&self, expert: &str) -> Option<Vec<(u32, u32)>> {
+        let orders = self.orders();
+        let expert = orders.file.as_ref()?.experts.iter().find(|known| known.name == *expert)?;
+        Some(expert.versions.iter().map(|version| (version.version, version.weight.0)).collect())
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, orders: &Orders, generation: u64) -> Arc<Grid> {
+        let Orders { file: Some(file), steering } = orders else { return self.current.load_full() };
+        let experts = file.experts.iter().map(|expert| {
+            let steering = steering.get(&expert.name).filter(|steering| steering.fits(&expert.versions));
+            (expert.name.clone(), Arc::new(self.expert(expert, steering)))
+        });
+        let grid = Arc::new(Grid { generation, sha256: file.sha256.clone(), experts: experts.collect() });
+        self.current.store(grid.clone());
+        grid
+    }
+
+    fn expert(&self, settings: &grid::Expert, steering: Option<&Steering>) -> Expert {
         let version = |version: &grid::Version| {
             let endpoint = |spec: &grid::EndpointSpec| {
                 let grid::EndpointSpec::Static { host_port } = spec;
@@ -137,14 +179,16 @@ impl Catalog {
             };
             Version {
                 number: version.version,
-                weight: version.weight.0,
+                weight: steering.map_or(version.weight.0, |steering| steering.weight_of(version.version)),
                 calls: self.metrics.calls(settings.name.as_str(), &version.version.to_string()),
                 tries: self.metrics.version(settings.name.as_str(), &version.version.to_string()),
                 pool: self.registry.pool(&settings.name, version.version),
-                label: version.label,
+                label: steering.map_or(version.label, |steering| steering.label_of(version.version)),
                 endpoints: version.endpoints.iter().map(endpoint).collect(),
             }
         };
+        let versions: Vec<Version> = settings.versions.iter().map(version).collect();
+        let salt = steering.map_or(settings.name.as_str(), |steering| &steering.salt);
         Expert {
             name: settings.name.clone(),
             task: settings.task,
@@ -154,9 +198,8 @@ impl Catalog {
             breaker: breaker(&settings.policy.breaker),
             gate: gate(&settings.policy.breaker),
             allowance: self.allowance(&settings.name),
-            versions: settings.versions.iter().map(version).collect(),
-            split: Split::try_new(settings.name.as_str(), weights)
-                .expect("the grid file's weights were checked"),
+            traffic: traffic(salt, &versions),
+            versions,
         }
     }
 
@@ -164,6 +207,12 @@ impl Catalog {
         let new = || Arc::new(Allowance::new(self.metrics.dispatch(expert.as_str())));
         self.allowances.entry(expert.clone()).or_insert_with(new).clone()
     }
+}
+
+fn traffic(salt: &str, versions: &[Version]) -> Traffic {
+    let is_canary = |version: &Version| version.label == Some(VersionLabel::Canary);
+    let shares: Vec<_> = versions.iter().map(|version| (version.weight, is_canary(version))).collect();
+    Traffic::new(salt, &shares)
 }
 
 fn breaker(settings: &grid::Breaker) -> BreakerSettings {
@@ -231,6 +280,7 @@ impl Expert {
             endpoints: Vec::new(),
         };
         let policy = grid::Policy::default();
+        let versions: Vec<Version> = versions.iter().map(version).collect();
         Self {
             task,
             title: String::new(),
@@ -239,9 +289,8 @@ impl Expert {
             gate: gate(&policy.breaker),
             policy,
             allowance: Arc::new(Allowance::new(metrics.dispatch(name.as_str()))),
-            versions: versions.iter().map(version).collect(),
-            split: Split::try_new(name.as_str(), versions.iter().map(|(_, weight, _)| *weight))
-                .expect("weights of 100 %"),
+            traffic: traffic(name.as_str(), &versions),
+            versions,
             name,
         }
     }
@@ -259,6 +308,11 @@ impl Expert {
             version: choice,
             known: self.versions.iter().map(|version| version.number).collect(),
         })
+    }
+
+    /// The version of this number, or the error that lists those there are.
+    pub fn number(&self, number: u32) -> Result<&Version, Error> {
+        self.version(VersionChoice::Number(number)).map(|idx| &self.versions[idx])
     }
 
     /// What people call the version that is not being tried, by its place in `versions`.

@@ -22,7 +22,9 @@ pub mod ingress;
 pub mod merge;
 pub mod plan;
 pub mod request;
+pub mod rollout;
 mod server;
+pub mod shadow;
 
 use std::sync::Arc;
 

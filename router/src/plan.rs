@@ -180,8 +180,8 @@ fn version(split: &Split, expert: &Expert) -> Result<usize, Error> {
 
 fn by_weight(split: &Split, expert: &Expert) -> usize {
     match &split.key {
-        SplitKey::Sticky(key) => expert.split.pick(key.as_bytes()),
-        SplitKey::Random(key) => expert.split.pick(&key.to_le_bytes()),
+        SplitKey::Sticky(key) => expert.traffic.pick(key.as_bytes()),
+        SplitKey::Random(key) => expert.traffic.pick(&key.to_le_bytes()),
     }
 }
 

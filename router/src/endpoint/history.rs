@@ -27,6 +27,7 @@ pub struct History {
     /// A call has waited far too long, and nothing was heard since.
     silent: AtomicBool,
     doubt: Notify,
+    n_lost: AtomicU64,
 }
 
 impl History {
@@ -40,6 +41,7 @@ impl History {
             shed_at: AtomicU64::new(0),
             silent: AtomicBool::new(false),
             doubt: Notify::new(),
+            n_lost: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +57,16 @@ impl History {
             0 => false,
             micros => now.saturating_duration_since(self.born) < Duration::from_micros(micros) + SHED_LATELY,
         }
+    }
+
+    /// A connection that worked is gone.
+    pub(super) fn is_lost(&self) {
+        self.n_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub fn n_lost(&self) -> u64 {
+        self.n_lost.load(Ordering::Relaxed)
     }
 
     /// A call has waited for far longer than calls to it take. Whoever is interested is asked to look after it.

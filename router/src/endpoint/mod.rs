@@ -205,6 +205,9 @@ impl Endpoint {
         if before.kind() == state.kind() || matches!(*before, State::Draining { .. }) {
             return;
         }
+        if matches!((&*before, &*state), (State::Ready { .. }, State::Connecting { .. })) {
+            self.history.is_lost();
+        }
         if matches!(*state, State::Ready { .. }) {
             self.is_back();
             let now = Instant::now();

@@ -7,6 +7,8 @@ use std::{
 
 use nanogrid_resilience::{Breaker, Latency};
 
+use crate::rollout::Arm;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Pool {
@@ -14,6 +16,8 @@ pub struct Pool {
     pub latency: Latency,
     /// Open while most calls fail, whichever endpoint is asked.
     pub gate: Breaker,
+    /// What became of its calls lately, for rollouts.
+    pub arm: Arm,
     labels: Mutex<Labels>,
 }
 
@@ -39,7 +43,12 @@ const FIRST_GUESS: Duration = Duration::from_millis(10);
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Self { latency: Latency::default(), gate: Breaker::new(rand::random()), labels: Mutex::default() }
+        Self {
+            latency: Latency::default(),
+            gate: Breaker::new(rand::random()),
+            arm: Arm::default(),
+            labels: Mutex::default(),
+        }
     }
 
     /// How long an answer usually takes.

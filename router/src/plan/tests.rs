@@ -250,7 +250,7 @@ fn the_stable_version_stands_in_for_a_canary_that_nobody_asked_for() {
     // A key that the one basis point of the canary falls to.
     let versions = [(1, 9_999, Some(VersionLabel::Stable)), (2, 1, Some(VersionLabel::Canary))];
     let expert = Expert::of("intent", Task::TextClassification, &versions);
-    let key = (0_u64..).find(|key| expert.split.pick(&key.to_le_bytes()) == 1).unwrap();
+    let key = (0_u64..).find(|key| expert.traffic.pick(&key.to_le_bytes()) == 1).unwrap();
     let split = Split { version: None, key: SplitKey::Random(key) };
     check_substitutes(Request { split, ..request(&["intent"]) }, vec![], &["version 1"]);
 }

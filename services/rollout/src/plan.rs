@@ -55,6 +55,9 @@ pub struct Margins {
     pub disagreement: f64,
 }
 
+/// Errors, slow answers, other answers.
+const N_METRICS: f64 = 3.0;
+
 /// A version that is a tenth slower is not slow yet.
 pub const SLOW: f64 = 1.1;
 
@@ -72,6 +75,12 @@ impl Plan {
             beta: 0.05,
             margins: Margins::default(),
         }
+    }
+
+    /// How much evidence, as a natural logarithm, one kind of harm needs to roll back: each may do so by mistake, together they do at
+    /// most with probability alpha.
+    pub fn ln_enough(&self) -> f64 {
+        (N_METRICS / self.alpha).ln()
     }
 
     /// The first thing that makes no sense.

@@ -115,8 +115,21 @@ pub enum Verdict {
     },
 }
 
-/// Errors, slow answers, disagreement: each may roll back by mistake, together at most alpha.
-const N_METRICS: f64 = 3.0;
+/// What people can do to a rollout, whatever the evidence says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Keeps its weight, and still rolls back.
+    Pause,
+    /// Goes on where it was paused.
+    Resume,
+    /// The next step, now.
+    Advance,
+    /// All the traffic, now.
+    Promote,
+    /// None of the traffic, now.
+    Abort,
+}
 
 impl Rollout {
     /// At its first step.
@@ -166,7 +179,7 @@ impl Rollout {
             return Verdict::RollBack { why: gate.to_string() };
         }
         let all = Total::of(&self.evidence, others);
-        if let Some(why) = all.conviction(self.plan.alpha / N_METRICS) {
+        if let Some(why) = all.conviction(self.plan.ln_enough()) {
             return Verdict::RollBack { why };
         }
         if is_paused {
@@ -215,11 +228,58 @@ impl Rollout {
         }
     }
 
+    /// Does what somebody asks for. A promoted rollout can still be aborted: that is the way back.
+    ///
+    /// # Errors
+    /// When it is in no state for it.
+    pub fn change(&mut self, change: Change, now_ms: u64) -> Result<(), String> {
+        self.phase = match (change, self.phase) {
+            (Change::Pause, Phase::Running { step }) => Phase::Paused { step },
+            (Change::Resume, Phase::Paused { step }) => Phase::Running { step },
+            (Change::Advance, Phase::Running { .. }) => {
+                self.apply(&Verdict::Advance { why: String::new() }, now_ms);
+                self.phase
+            }
+            (Change::Promote, Phase::Running { .. } | Phase::Paused { .. }) => Phase::Promoted,
+            (Change::Abort, Phase::Running { .. } | Phase::Paused { .. } | Phase::Promoted) => Phase::Aborted,
+            (Change::Pause | Change::Resume | Change::Advance | Change::Promote | Change::Abort, phase) => {
+                return Err(format!("cannot {} a rollout that is {}", change.as_str(), phase.as_str()));
+            }
+        };
+        Ok(())
+    }
+
     fn end_if_last(&mut self) {
         if let Phase::Running { step } = self.phase
             && step + 1 >= self.plan.steps.len()
         {
             self.phase = Phase::Promoted;
+        }
+    }
+}
+
+impl Phase {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running { .. } => "running",
+            Self::Paused { .. } => "paused",
+            Self::Promoted => "promoted",
+            Self::RolledBack => "rolled back",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Change {
+    /// As people write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Advance => "advance",
+            Self::Promote => "promote",
+            Self::Abort => "abort",
         }
     }
 }
@@ -274,9 +334,8 @@ impl Total {
         })
     }
 
-    /// Why the canary is worse, with probability of being wrong at most `alpha`.
-    fn conviction(&self, alpha: f64) -> Option<String> {
-        let enough = -alpha.ln();
+    /// Why the canary is worse.
+    fn conviction(&self, enough: f64) -> Option<String> {
         let metrics = [
             ("errors", self.ln_errors),
             ("slow answers", self.ln_slow),

@@ -28,9 +28,9 @@ pub use expert::{
 };
 pub use router::{
     AdmissionMetrics, Answered, AttemptKind, CacheMetrics, CacheResult, CallMetrics, CallStatus,
-    ClassifierProblem, DecidedBy, DispatchMetrics, EjectionReason, EndpointGauge, EndpointState, FallbackKind,
-    FaultKind, FeedbackKind, HedgeOutcome, RetryDenied, RouterMetrics, RouterStage, ShedReason, Verdict,
-    VersionMetrics,
+    ClassifierProblem, DecidedBy, DispatchMetrics, EjectionReason, EndpointGauge, EndpointState,
+    FallbackKind, FaultKind, FeedbackKind, HedgeOutcome, RetryDenied, RolloutEvent, RolloutEvidence, RolloutMetrics, RouterMetrics, RouterStage,
+    ShadowMetrics, ShadowResult, ShedReason, Verdict, VersionMetrics,
 };
 pub use rpc::{CallInFlight, MethodMetrics, Panics, RpcMetrics};
 

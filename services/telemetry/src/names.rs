@@ -131,6 +131,14 @@ pub mod metric {
     pub const CLASSIFIER_LABELS_IGNORED: &str = "nanogrid_classifier_labels_ignored";
     /// Gauge: 1 for the state an endpoint is in.
     pub const ENDPOINT_STATE: &str = "nanogrid_endpoint_state";
+    /// Gauge: a canary's share of the live traffic, 0 to 1.
+    pub const ROLLOUT_WEIGHT: &str = "nanogrid_rollout_weight";
+    /// Gauge: evidence that a canary is worse, as a decimal logarithm.
+    pub const ROLLOUT_EVIDENCE: &str = "nanogrid_rollout_log10_evidence";
+    /// Counter: what rollouts did, by event.
+    pub const ROLLOUT_EVENTS: &str = "nanogrid_rollout_events";
+    /// Counter: states of rollouts that could not be saved.
+    pub const ROLLOUT_SAVE_FAILED: &str = "nanogrid_rollout_save_failed";
     /// Gauge: counts the grids accepted.
     pub const GRID_GENERATION: &str = "nanogrid_grid_generation";
     /// Counter: new grid files that were not valid.
@@ -167,6 +175,10 @@ pub mod metric {
     pub const CACHE: &str = "nanogrid_cache";
     /// Gauge: bytes of the answers kept.
     pub const CACHE_BYTES: &str = "nanogrid_cache_bytes";
+    /// Counter: copies of live calls to a version that is being tried, by what became of them.
+    pub const SHADOW: &str = "nanogrid_shadow";
+    /// Histogram: time of such copies as multiples of the live call's.
+    pub const SHADOW_LATENCY_RATIO: &str = "nanogrid_shadow_latency_ratio";
     /// Counter: calls to experts that were made slow or failed on purpose.
     pub const FAULTS_INJECTED: &str = "nanogrid_faults_injected";
 }

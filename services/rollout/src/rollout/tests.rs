@@ -158,3 +158,22 @@ fn a_plan_that_makes_no_sense_is_refused_with_the_reason() {
         "margins: errors: must be above 0 and at most 1: 0"
     );
 }
+
+#[test]
+fn people_can_pause_resume_hurry_promote_and_take_back() {
+    let mut rollout = running();
+    let mut change = |change, expected: Result<&str, &str>| {
+        let changed = rollout.change(change, 1_000).map(|()| rollout.phase.as_str());
+        assert_eq!(changed, expected.map_err(str::to_owned), "{change:?}");
+    };
+    change(Change::Resume, Err("cannot resume a rollout that is running"));
+    change(Change::Pause, Ok("paused"));
+    change(Change::Advance, Err("cannot advance a rollout that is paused"));
+    change(Change::Resume, Ok("running"));
+    change(Change::Advance, Ok("running"));
+    change(Change::Promote, Ok("promoted"));
+    change(Change::Pause, Err("cannot pause a rollout that is promoted"));
+    change(Change::Abort, Ok("aborted"));
+    change(Change::Promote, Err("cannot promote a rollout that is aborted"));
+    assert_eq!(rollout.weight(), 0);
+}

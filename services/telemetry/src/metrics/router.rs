@@ -6,6 +6,8 @@ mod dispatch;
 mod endpoint;
 mod fault;
 mod labels;
+mod rollout;
+mod shadow;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,15 +24,17 @@ use crate::propagation::TraceId;
 pub use admission::{AdmissionMetrics, ShedReason};
 pub use cache::{CacheMetrics, CacheResult};
 pub use dispatch::{AttemptKind, DispatchMetrics, FallbackKind, HedgeOutcome, RetryDenied, VersionMetrics};
-pub use endpoint::{EjectionReason, EndpointGauge};
 use endpoint::Endpoints;
+pub use endpoint::{EjectionReason, EndpointGauge};
 pub use fault::FaultKind;
+pub use rollout::{RolloutEvent, RolloutEvidence, RolloutMetrics};
 use labels::{
     AnswerLabels, DecisionLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels, VersionLabels,
 };
 pub use labels::{
     Answered, CallStatus, ClassifierProblem, DecidedBy, EndpointState, FeedbackKind, RouterStage, Verdict,
 };
+pub use shadow::{ShadowMetrics, ShadowResult};
 
 /// The router's families and their pre-resolved series. Register once per registry.
 #[derive(Clone)]
@@ -53,6 +57,8 @@ struct Families {
     admission: AdmissionMetrics,
     caches: cache::Caches,
     faults: fault::Faults,
+    rollouts: RolloutMetrics,
+    shadows: shadow::Shadows,
 }
 
 /// The calls to one version of one expert; cheap to clone and to hold.
@@ -117,6 +123,8 @@ impl RouterMetrics {
             admission: AdmissionMetrics::new(registry),
             caches: cache::Caches::new(registry),
             faults: fault::Faults::new(registry),
+            rollouts: RolloutMetrics::new(registry),
+            shadows: shadow::Shadows::new(registry),
         }))
     }
 
@@ -197,6 +205,16 @@ impl RouterMetrics {
     /// The handle of an expert's response cache.
     pub fn cache(&self, expert: &str) -> CacheMetrics {
         self.0.caches.of(expert)
+    }
+
+    /// The handle of the copies of an expert's calls.
+    pub fn shadow(&self, expert: &str) -> ShadowMetrics {
+        self.0.shadows.of(expert)
+    }
+
+    /// The handle of every rollout.
+    pub fn rollouts(&self) -> RolloutMetrics {
+        self.0.rollouts.clone()
     }
 
     /// A call to this expert was made slow, or failed, on purpose.
