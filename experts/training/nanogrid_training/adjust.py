@@ -13,7 +13,7 @@ import numpy as np
 
 from . import metrics
 
-STEPS = np.arange(-2.0, 2.01, 0.1)
+STEPS = np.arange(-4.0, 4.01, 0.1)
 ROUNDS = 4
 
 Measure = Callable[[np.ndarray, np.ndarray], float]  # of logits and truth, more is better
