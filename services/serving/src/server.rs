@@ -114,7 +114,8 @@ impl Server {
                 Either::Left(transport.serve_with_incoming_shutdown(stack, incoming, closing))
             }
             Listener::Other { incoming, .. } => {
-                let incoming = incoming.map(|accepted| accepted.map(|connection| peers.accept(None, connection)));
+                let incoming =
+                    incoming.map(|accepted| accepted.map(|connection| peers.accept(None, connection)));
                 Either::Right(transport.serve_with_incoming_shutdown(stack, incoming, closing))
             }
         };

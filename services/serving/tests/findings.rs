@@ -49,7 +49,10 @@ impl Raw {
             let stopped = async {
                 let _ = stopped.await;
             };
-            server.serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped).await.expect("it serves");
+            server
+                .serve_with_incoming_shutdown(TcpIncoming::from(listener), stopped)
+                .await
+                .expect("it serves");
         });
         Self { address, stop, served }
     }

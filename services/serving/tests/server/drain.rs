@@ -95,7 +95,7 @@ async fn a_request_that_never_ends_holds_a_drain_up_to_the_hard_stop_only() {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_is_answered_beside_a_silent_connection() {
+async fn a_call_in_flight_answered_beside_a_silent_connection() {
     let mut server = Running::start(QUICK).await;
     let _silent = Raw::connect(server.grpc).await;
     let mut client = ExpertInfoClient::new(server.channel().await);
@@ -108,7 +108,7 @@ async fn a_call_in_flight_is_answered_beside_a_silent_connection() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_sent_before_its_client_read_goaway_is_answered() {
+async fn a_call_that_was_sent_before_its_client_read_goaway_answered() {
     let mut server = Running::start(QUICK).await;
     let mut client = Raw::connect(server.grpc).await;
     client.greet().await;
@@ -118,7 +118,7 @@ async fn a_call_that_was_sent_before_its_client_read_goaway_is_answered() {
     // To the server this is a call that crossed its GOAWAY on the way.
     client.begin_call().await;
     client.end_call().await;
-    assert!(client.is_answered().await);
+    assert!(client.answered().await);
     server.served.await.unwrap().unwrap();
 }
 
@@ -134,6 +134,6 @@ async fn the_first_words_of_a_connection_that_was_just_made_are_answered() {
     client.greet().await;
     client.begin_call().await;
     client.end_call().await;
-    assert!(client.is_answered().await);
+    assert!(client.answered().await);
     server.served.await.unwrap().unwrap();
 }

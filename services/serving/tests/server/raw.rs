@@ -56,12 +56,12 @@ impl Raw {
     }
 
     /// Reads to the end of the connection: was the call answered to its end?
-    pub(crate) async fn is_answered(mut self) -> bool {
-        let mut answered = false;
+    pub(crate) async fn answered(mut self) -> bool {
+        let mut ended = false;
         while let Some((kind, flags)) = self.read().await {
-            answered |= kind == HEADERS && flags & END_STREAM != 0;
+            ended |= kind == HEADERS && flags & END_STREAM != 0;
         }
-        answered
+        ended
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {

@@ -41,7 +41,8 @@ pub(crate) struct Running {
     pub(crate) served: JoinHandle<Result<(), Error>>,
 }
 
-pub(crate) const SOON: Drain = Drain { serve_on: Duration::from_millis(100), hard_stop: Duration::from_secs(20) };
+pub(crate) const SOON: Drain =
+    Drain { serve_on: Duration::from_millis(100), hard_stop: Duration::from_secs(20) };
 
 pub(crate) fn options(drain: Drain) -> Options {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -87,4 +88,3 @@ pub(crate) fn info(wait_ms: u64, timeout: Option<&'static str>) -> Request<GetIn
     }
     request
 }
-
