@@ -17,7 +17,7 @@ use super::shortened::{Shortened, shortened};
 
 /// One row of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Row {
+pub(super) enum Row {
     /// Best first.
     Labels(Vec<(Bytes, f32)>),
     /// All rows of a message together: one without spans leaves no trace.
@@ -37,17 +37,17 @@ pub enum Row {
 /// A part of a text that means something.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
-pub struct Span {
-    pub row: i32,
-    pub start: i32,
-    pub end: i32,
-    pub entity: Bytes,
-    pub score: f32,
+pub(super) struct Span {
+    pub(super) row: i32,
+    pub(super) start: i32,
+    pub(super) end: i32,
+    pub(super) entity: Bytes,
+    pub(super) score: f32,
 }
 
 /// Reads an answer of an expert of `task`. A client may have asked for other outputs than the task's own; then they are
 /// compared as what they are. `Err` says why this is no answer at all.
-pub fn read(task: Task, response: ModelInferResponse) -> Result<Vec<Row>, String> {
+pub(super) fn read(task: Task, response: ModelInferResponse) -> Result<Vec<Row>, String> {
     let tensors = outputs(response).map_err(|error| error.to_string())?;
     if let Some(tensor) = tensors.iter().find(|tensor| has_nan(&tensor.data)) {
         return Err(format!("output `{}` holds what is not a number", tensor.name));
@@ -69,7 +69,7 @@ pub fn read(task: Task, response: ModelInferResponse) -> Result<Vec<Row>, String
 impl Row {
     /// For people, in one line that is not longer than a line. Text is what the client said in other words, so that it is
     /// shown only where that may be.
-    pub fn to_text(&self, may_quote: bool) -> Box<str> {
+    pub(super) fn to_text(&self, may_quote: bool) -> Box<str> {
         let mut text = Shortened::default();
         let written = match self {
             Self::Labels(labels) => labels.iter().enumerate().try_for_each(|(i, (label, score))| {
@@ -107,7 +107,7 @@ fn numbers(text: &mut Shortened, values: &[f32]) -> std::fmt::Result {
 }
 
 /// What the client sent, for people.
-pub fn payload(message: ModelInferRequest) -> Box<str> {
+pub(super) fn payload(message: ModelInferRequest) -> Box<str> {
     let Ok(tensors) = inputs(message) else { return "".into() };
     let text = tensors.iter().find_map(|tensor| {
         let Data::Bytes(rows) = &tensor.data else { return None };

@@ -14,11 +14,11 @@ use super::answer::{Row, Span};
 
 /// What a comparison found.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
+pub(super) struct Comparison {
     /// 0 for equal answers and only for these, 1 at most.
-    pub distance: f64,
+    pub(super) distance: f64,
     /// Would a client notice?
-    pub differs: bool,
+    pub(super) differs: bool,
 }
 
 /// Two texts differ when more than one character in ten must be changed to make one of the other.
@@ -44,7 +44,7 @@ const EDITED_CHARS: usize = 1_000;
 
 /// Compares two rows, neither of which holds what is not a number. `None` when they are not of the same kind: then one is no
 /// answer to what the other answers.
-pub fn compare(one: &Row, other: &Row) -> Option<Comparison> {
+pub(super) fn compare(one: &Row, other: &Row) -> Option<Comparison> {
     let (distance, differs) = match (one, other) {
         (Row::Labels(one), Row::Labels(other)) => labels(one, other),
         (Row::Spans(one), Row::Spans(other)) => spans(one, other),

@@ -32,7 +32,6 @@ use prost::Message;
 use rand::seq::IteratorRandom;
 use tracing::Span;
 
-pub use compare::Comparison;
 pub use ring::Disagreement;
 
 use crate::{
