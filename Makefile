@@ -50,6 +50,7 @@ fuzz: export CARGO_PROFILE_RELEASE_LTO := off
 fuzz: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 fuzz: ## Feed random bytes to everything that reads those of strangers (SECONDS=30 for each)
 	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --version 0.13.2 --locked --root .nanogrid/tools
+	@cd services/fuzz && cargo fuzz build --fuzz-dir . --sanitizer none --features libfuzzer
 	@cd services/fuzz && for target in $(FUZZ_TARGETS); do \
 		mkdir -p $(FUZZ_WORK)/$$target $(FUZZ_WORK)/broken; \
 		echo "$$target: $(or $(SECONDS),30) s"; \
