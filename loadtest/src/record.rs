@@ -150,6 +150,8 @@ pub struct Record {
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     due: Instant,
+    /// Decided once: the window may be closed before the call has ended.
+    counts: bool,
 }
 
 /// Takes down what happens, from any task.
@@ -192,7 +194,8 @@ impl Recorder {
 
     /// A call that was due at `due` leaves now.
     pub fn sent(&self, due: Instant) -> Sent {
-        if self.window().contains(&due) {
+        let counts = self.window().contains(&due);
+        if counts {
             let mut record = self.record();
             record.counts.due += 1;
             record.lateness.saturating_record(micros(due.elapsed()));
@@ -200,7 +203,7 @@ impl Recorder {
                 second.counts.due += 1;
             }
         }
-        Sent { due }
+        Sent { due, counts }
     }
 
     /// A call that was due at `due` is left out.
@@ -234,7 +237,7 @@ impl Recorder {
         if is_answer && self.window().contains(&now) {
             record.answers_in_window += 1;
         }
-        if !self.window().contains(&sent.due) {
+        if !sent.counts {
             return;
         }
         let latency = latency_counts(verdict).then(|| micros(now - sent.due));
