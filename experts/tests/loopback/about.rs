@@ -170,7 +170,11 @@ async fn what_is_not_offered_says_what_to_do_instead() {
     let host = serve(&[packages::text_classifier(dir.path(), "weather", &["sun", "rain"])]).await;
     let mut client = host.client.clone();
     let load = client.repository_model_load(RepositoryModelLoadRequest::default()).await;
-    assert_refused(load, Code::Unimplemented, &["RepositoryModelLoad", "repository.allow-changes", "start another process"]);
+    assert_refused(
+        load,
+        Code::Unimplemented,
+        &["RepositoryModelLoad", "repository.allow-changes", "start another process"],
+    );
     let shared = client.system_shared_memory_status(SystemSharedMemoryStatusRequest::default()).await;
     assert_refused(shared, Code::Unimplemented, &["raw_input_contents"]);
     let trace = client.trace_setting(TraceSettingRequest::default()).await;

@@ -6,6 +6,7 @@ mod about;
 mod answers;
 mod broken_packages;
 mod drain;
+mod exchange;
 mod golden;
 mod host;
 mod overload;

@@ -2,8 +2,12 @@
 
 use std::{process::Stdio, time::Duration};
 
-use nanogrid_proto::inference::{
-    ServerReadyRequest, grpc_inference_service_client::GrpcInferenceServiceClient,
+use nanogrid_proto::{
+    inference::{
+        RepositoryModelLoadRequest, ServerReadyRequest,
+        grpc_inference_service_client::GrpcInferenceServiceClient,
+    },
+    v1::{GetInfoRequest, expert_info_client::ExpertInfoClient},
 };
 use nanogrid_testkit::packages;
 use tokio::{
@@ -68,6 +72,30 @@ async fn it_gets_ready_says_how_long_that_took_and_ends_well_when_told_to() {
     assert!(told.success());
     log.line("stopped").await;
     assert!(child.wait().await.unwrap().success());
+}
+
+/// Loads a package of the catalog again and again, a real model with a real tokeniser.
+#[tokio::test]
+async fn the_memory_of_an_exchanged_version_is_given_back() {
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/catalog/sentiment");
+    let mut command = expert(&[package]);
+    command.env("NANOGRID__REPOSITORY__ALLOW_CHANGES", "true");
+    let mut child = command.spawn().expect("the binary starts");
+    let mut log = Log::of(&mut child);
+    let address = log.line("serving").await["grpc"].as_str().expect("the address is a field").to_owned();
+    log.line("ready").await;
+    let channel = nanogrid_serving::endpoint(&address).unwrap().connect_lazy();
+    let mut client = GrpcInferenceServiceClient::new(channel.clone());
+    let mut info = ExpertInfoClient::new(channel);
+    let mut memory = Vec::new();
+    for _ in 0..10 {
+        memory.push(info.get_info(GetInfoRequest {}).await.unwrap().into_inner().memory >> 20);
+        let again = RepositoryModelLoadRequest { model_name: "sentiment".into(), ..Default::default() };
+        client.repository_model_load(again).await.expect("loaded again");
+    }
+    println!("MiB before each exchange: {memory:?}");
+    // Room for two at once, and what the allocator keeps of it. Were they all kept, it would be four times as much.
+    assert!(memory[9] < memory[0] * 2, "{memory:?}");
 }
 
 /// The log of a process, wherever it writes it: one JSON object a line.
