@@ -4,8 +4,9 @@ use nanogrid_testkit::expert::Behaviour;
 use tonic::Status;
 
 use crate::{
+    expert::{USUAL, answer},
     load::steady,
-    mesh::{Mesh, USUAL, answer, replicas, secs},
+    mesh::{Mesh, replicas, secs},
 };
 
 #[test]

@@ -4,8 +4,9 @@ use nanogrid_testkit::expert::Behaviour;
 use tonic::Status;
 
 use crate::{
+    expert::answer,
     load::steady,
-    mesh::{Mesh, answer, replicas, secs},
+    mesh::{Mesh, replicas, secs},
 };
 
 fn unavailable() -> Behaviour {

@@ -15,6 +15,7 @@ mod checker;
 mod crashes;
 mod deadlines;
 mod drains;
+mod expert;
 mod failing;
 mod load;
 mod mesh;

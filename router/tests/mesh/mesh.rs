@@ -1,38 +1,28 @@
 //! A whole grid in a simulated network, and what can be done to it.
 
-use std::{
-    cell::{Cell, RefCell},
-    fmt::Write as _,
-    fs,
-    net::{Ipv4Addr, SocketAddr},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, fmt::Write as _, fs, rc::Rc, time::Duration};
 
 use nanogrid_router::RouterServer;
-use nanogrid_serving::{Drain, Options, Server};
 use nanogrid_settings::RouterSettings;
-use nanogrid_telemetry::metrics::Registry;
-use nanogrid_testkit::expert::{Behaviour, Profile, Script};
 use tempfile::TempDir;
-use tokio::sync::Notify;
-use turmoil::Sim;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use turmoil::{Sim, net::TcpStream};
 
 use crate::{
     checker::Checked,
+    expert::{Expert, PORT},
     load::{self, Load, Recorder},
-    network::simulated,
+    network::{any, simulated},
     panics,
 };
 
 const ROUTER: &str = "router";
-const PORT: u16 = 7000;
+const GRPC: u16 = 8001;
+const OPS: u16 = 8002;
 /// Simulated time moves in steps of this: long enough that a minute takes seconds, short beside every time that matters.
 const TICK: Duration = Duration::from_millis(2);
 /// Of a message between router and expert, each way.
 const LATENCY: Duration = Duration::from_millis(1);
-/// How long a healthy expert thinks.
-pub(crate) const USUAL: Duration = Duration::from_millis(5);
 
 /// Router, experts, client, and the time between them.
 pub(crate) struct Mesh {
@@ -44,22 +34,6 @@ pub(crate) struct Mesh {
     folder: Rc<TempDir>,
 }
 
-/// A scripted expert on a machine of its own.
-pub(crate) struct Expert {
-    /// Of the machine.
-    name: String,
-    pub(crate) script: Script,
-    process: Rc<Process>,
-}
-
-/// The process on that machine; what is here outlives it.
-#[derive(Default)]
-struct Process {
-    is_up: Cell<bool>,
-    drain: RefCell<Rc<Notify>>,
-    has_drained: Cell<bool>,
-}
-
 pub(crate) const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -68,28 +42,20 @@ pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// What is in the grid file beside names and endpoints.
-#[derive(Clone, Copy, Debug, Default)]
+/// An expert in the grid file, all of its settings defaults.
 pub(crate) struct Entry {
-    pub(crate) expert: &'static str,
-    pub(crate) replicas: usize,
-    /// Further keys and tables of `[[expert]]`.
-    pub(crate) policy: &'static str,
+    expert: &'static str,
+    replicas: usize,
 }
 
-/// One expert with default settings.
 pub(crate) fn replicas(expert: &'static str, replicas: usize) -> Entry {
-    Entry { expert, replicas, policy: "" }
+    Entry { expert, replicas }
 }
 
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("MESH_SEED").map_or(7, |seed| seed.parse().expect("MESH_SEED is a number"));
     println!("MESH_SEED={seed}");
     seed
-}
-
-pub(crate) fn answer() -> Behaviour {
-    Behaviour::labels(&[("transfer", 0.9)]).after(USUAL)
 }
 
 impl Mesh {
@@ -123,28 +89,23 @@ impl Mesh {
         mesh
     }
 
-    /// Where the experts are; at least one of them must be there.
+    /// The grid file.
     pub(crate) fn write(&self, entries: &[Entry]) {
         let mut file = String::new();
-        for Entry { expert, replicas, policy } in entries {
+        for Entry { expert, replicas } in entries {
             let endpoints: Vec<String> =
                 (1..=*replicas).map(|replica| format!("static://{expert}-{replica}:{PORT}")).collect();
-            writeln!(file, "[[expert]]\nname = \"{expert}\"\ntask = \"text-classification\"\n{policy}")
-                .unwrap();
+            writeln!(file, "[[expert]]\nname = \"{expert}\"\ntask = \"text-classification\"").unwrap();
             writeln!(file, "[[expert.version]]\nversion = 1\nendpoints = {endpoints:?}").unwrap();
         }
         fs::write(self.folder.path().join("grid.toml"), file).expect("writable");
     }
 
-    /// A machine with the process of an expert; its index is that in `experts`.
+    /// One more machine; its index is that in `experts`.
     pub(crate) fn add_expert(&mut self, expert: &'static str, replica: usize) {
-        let name = format!("{expert}-{replica}");
-        let script = Script::new(Profile::of(expert, 1, "text-classification"), answer());
-        let process = Rc::new(Process::default());
-        process.is_up.set(true);
-        let hosted = (script.clone(), process.clone());
-        self.sim.host(name.as_str(), move || serve(expert, hosted.0.clone(), hosted.1.clone()));
-        self.experts.push(Expert { name, script, process });
+        let expert = Expert::new(expert, replica);
+        self.sim.host(expert.name.as_str(), expert.software());
+        self.experts.push(expert);
     }
 
     fn add_router(&mut self) {
@@ -155,8 +116,8 @@ impl Mesh {
                 classifier: None,
                 ..RouterSettings::default()
             };
-            settings.server.listen = any(8001);
-            settings.server.ops = any(8002);
+            settings.server.listen = any(GRPC);
+            settings.server.ops = any(OPS);
             async move {
                 let server = RouterServer::bind_in(simulated(), &settings).await?;
                 server.serve(std::future::pending()).await?;
@@ -168,7 +129,7 @@ impl Mesh {
     /// One more client, from now on until [`Self::end`].
     pub(crate) fn load(&mut self, load: Load) {
         let recorder = self.recorder.clone();
-        let address = format!("{ROUTER}:8001");
+        let address = format!("{ROUTER}:{GRPC}");
         self.deadlines.push(load.deadline);
         let client = format!("client-{}", self.deadlines.len());
         self.sim.client(client.as_str(), async move { load::run(&address, load, recorder).await });
@@ -183,7 +144,7 @@ impl Mesh {
         while self.sim.elapsed() < until {
             self.sim.step().expect("no host ends with an error");
             for i in 0..self.experts.len() {
-                if self.experts[i].process.has_drained.take() {
+                if self.experts[i].has_drained() {
                     self.kill(i);
                 }
             }
@@ -218,30 +179,42 @@ impl Mesh {
         (Checked::all(self.recorder.records.take()), self.experts)
     }
 
+    /// The sum over all labels of a counter of the router, read as Prometheus does.
+    pub(crate) fn counter(&mut self, name: &'static str) -> f64 {
+        let read = Rc::new(RefCell::new(None));
+        let (written, address) = (read.clone(), format!("{ROUTER}:{OPS}"));
+        self.sim.client(format!("prometheus-{}", self.sim.elapsed().as_millis()), async move {
+            let mut connection = TcpStream::connect(address).await?;
+            connection
+                .write_all(b"GET /metrics HTTP/1.1\r\nhost: router\r\nconnection: close\r\n\r\n")
+                .await?;
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).await?;
+            written.replace(Some(answer));
+            Ok(())
+        });
+        self.pass(ms(100));
+        let metrics = read.take().expect("the router answers within that time");
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "there is no such metric: {name}\n{metrics}");
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        metrics.lines().filter(|line| line.starts_with(&format!("{name}_total"))).filter_map(value).sum()
+    }
+
     /// As `kill -9`: the machine is there and refuses connections.
     pub(crate) fn kill(&mut self, i: usize) {
-        self.experts[i].process.is_up.set(false);
+        self.experts[i].set_up(false);
         self.sim.bounce(self.experts[i].name.as_str());
     }
 
     /// The process again, on its machine, whether that is on or off.
     pub(crate) fn restart(&mut self, i: usize) {
-        self.experts[i].process.is_up.set(true);
+        self.experts[i].set_up(true);
         self.sim.bounce(self.experts[i].name.as_str());
     }
 
     /// The machine is off: whoever asks it hears nothing.
     pub(crate) fn crash(&mut self, i: usize) {
         self.sim.crash(self.experts[i].name.as_str());
-    }
-
-    /// As SIGTERM.
-    pub(crate) fn drain(&mut self, i: usize) {
-        self.experts[i].process.drain.borrow().notify_one();
-    }
-
-    pub(crate) fn is_up(&self, i: usize) -> bool {
-        self.experts[i].process.is_up.get()
     }
 
     /// Nothing arrives, in either direction; what was on its way is lost.
@@ -266,33 +239,4 @@ impl Mesh {
     pub(crate) fn release(&self, i: usize) {
         self.sim.release(ROUTER, self.experts[i].name.as_str());
     }
-}
-
-impl Expert {
-    pub(crate) fn n_calls(&self) -> usize {
-        self.script.n_calls()
-    }
-}
-
-/// The process of an expert: production's server around a script.
-async fn serve(expert: &'static str, script: Script, process: Rc<Process>) -> turmoil::Result {
-    if process.is_up.get() {
-        let drain = Rc::new(Notify::new());
-        process.drain.replace(drain.clone());
-        let options = Options {
-            listen: any(PORT),
-            ops: any(PORT + 1),
-            max_message: 4 << 20,
-            drain: Drain { serve_on: Duration::from_secs(3), hard_stop: Duration::from_secs(20) },
-        };
-        let server = Server::bind_in(&simulated(), options).await?;
-        server.health().set(expert, true);
-        server.serve(script.services(), None, Registry::new(), drain.notified()).await?;
-        process.has_drained.set(true);
-    }
-    std::future::pending().await
-}
-
-fn any(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
 }

@@ -1,6 +1,9 @@
 //! turmoil's network, as router and experts take it in place of TCP.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use futures::{FutureExt, future::BoxFuture, stream};
 use nanogrid_serving::{
@@ -35,4 +38,9 @@ impl Transport for Simulated {
         }
         .boxed()
     }
+}
+
+/// Of the host that listens: turmoil knows no other addresses.
+pub(crate) fn any(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
 }

@@ -5,8 +5,9 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tonic::Status;
 
 use crate::{
+    expert::{USUAL, answer},
     load::steady,
-    mesh::{Mesh, USUAL, answer, ms, replicas, secs, seed},
+    mesh::{Mesh, ms, replicas, secs, seed},
 };
 
 /// Ways for an endpoint to be of no use.
@@ -43,7 +44,7 @@ impl Fault {
             Self::Partitioned => mesh.partition(i),
             Self::Mute => mesh.mute(i),
             Self::Held => mesh.hold(i),
-            Self::Draining => mesh.drain(i),
+            Self::Draining => mesh.experts[i].drain(),
             Self::Slow => mesh.experts[i].script.behave(answer().after(50 * USUAL)),
             Self::Failing => {
                 mesh.experts[i].script.behave(Behaviour::fails(Status::unavailable("broken")));
