@@ -11,7 +11,7 @@ use nanogrid_settings::Task;
 use nanogrid_telemetry::{TraceId, propagation};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tonic::{Extensions, metadata::MetadataMap};
-use tracing::{Instrument, Span, debug, field::Empty, info_span};
+use tracing::{Instrument, Span, debug, info_span};
 
 use super::{
     Watch,
@@ -46,8 +46,6 @@ pub(super) struct Twin {
     pub(super) is_hedged: bool,
     pub(super) took: Duration,
     pub(super) trace_id: Option<TraceId>,
-    /// To be linked to.
-    pub(super) span: Span,
 }
 
 /// What is asked for the second time.
@@ -71,6 +69,7 @@ pub(super) struct Copy {
     pub(super) message: ModelInferRequest,
     pub(super) headers: HeaderMap,
     pub(super) twin: Twin,
+    pub(super) span: Span,
     pub(super) max_message: usize,
     pub(super) keep_payload: bool,
     pub(super) places: OwnedSemaphorePermit,
@@ -91,9 +90,7 @@ pub(super) enum Ended {
 
 impl Copy {
     pub(super) async fn run(self) {
-        let Self { subject, watch, asked, task, endpoint, message, headers, twin, .. } = self;
-        let span = span(&endpoint, asked);
-        span.follows_from(&twin.span);
+        let Self { subject, watch, asked, task, endpoint, message, headers, twin, span, .. } = self;
         let payload = self.keep_payload.then(|| answer::payload(message.clone()));
         let request = request(message, headers, &span);
         let ended = ask(&endpoint, request, limit(twin.took), self.max_message, task).instrument(span).await;
@@ -163,12 +160,12 @@ fn request(
 }
 
 fn limit(twin_took: Duration) -> Duration {
-    (PATIENCE * twin_took).clamp(LEAST, MOST)
+    twin_took.saturating_mul(PATIENCE).clamp(LEAST, MOST)
 }
 
-/// A trace of its own, linked to the client's: that one has ended before this one.
-fn span(endpoint: &Endpoint, asked: Asked) -> Span {
-    info_span!(
+/// A trace of its own, linked to the client's, which ends before this one: it must not be held open for a copy.
+pub(super) fn span(endpoint: &Endpoint, asked: Asked, live: &Span) -> Span {
+    let span = info_span!(
         parent: None,
         "shadow",
         otel.kind = "client",
@@ -178,6 +175,19 @@ fn span(endpoint: &Endpoint, asked: Asked) -> Span {
         nanogrid.expert = endpoint.identity.expert.as_str(),
         nanogrid.model.version = endpoint.identity.version,
         nanogrid.shadow = match asked { Asked::Canary => "canary", Asked::Floor => "floor" },
-        otel.status_code = Empty,
-    )
+    );
+    span.follows_from(live);
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_ten_times_the_time_within_limits() {
+        let of = |millis| limit(Duration::from_millis(millis));
+        assert_eq!((of(5), of(200), of(60_000)), (LEAST, Duration::from_secs(2), MOST));
+        assert_eq!(limit(Duration::MAX), MOST);
+    }
 }

@@ -164,8 +164,8 @@ impl Shadow {
 
     fn copy(&self, live: &Live<'_>, Watched { watch, share, floor, subject }: &Watched) {
         let Some(has_failed) = live.has_failed() else { return };
-        let span = Span::current();
-        let trace_id = trace_id(&span);
+        let live_span = Span::current();
+        let trace_id = trace_id(&live_span);
         let key = live.key(trace_id, subject);
         if share.pick(key.as_bytes()) == 0 {
             return;
@@ -194,8 +194,8 @@ impl Shadow {
                 is_hedged: live.is_hedged,
                 took: live.took,
                 trace_id,
-                span,
             },
+            span: copy::span(endpoint, asked, &live_span),
             max_message: self.max_message,
             keep_payload: self.keep_payload,
             places,
@@ -261,3 +261,6 @@ impl Live<'_> {
         version.endpoints.iter().filter(|endpoint| endpoint.is_ready()).choose(&mut rand::rng())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 use bytes::Bytes;
 use nanogrid_rollout::Tally;
 use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
-use tracing::Span;
 
 use super::*;
 
@@ -24,14 +23,7 @@ fn watching() -> Watching {
 }
 
 fn twin() -> Twin {
-    Twin {
-        answer: None,
-        has_failed: false,
-        is_hedged: false,
-        took: QUICK,
-        trace_id: None,
-        span: Span::none(),
-    }
+    Twin { answer: None, has_failed: false, is_hedged: false, took: QUICK, trace_id: None }
 }
 
 fn rows(label: &'static str) -> Result<Vec<Row>, String> {
