@@ -30,8 +30,8 @@ async fn check(scenario: Scenario, requests: u64) {
         rate: 250.0,
         // These tests are about what is lost, not about how fast an unoptimised build is beside others.
         deadline: Duration::from_secs(5),
-        // A minute in the report.
-        fault: (scenario == Scenario::FailFast).then_some(Duration::from_secs(5)),
+        // Long enough for breakers and budgets to notice.
+        fault: Some(Duration::from_secs(4)),
         ..Setup::beside(program)
     };
     let report = scenario.run(&setup).await.expect("the scenario can be played");
@@ -64,11 +64,7 @@ async fn pausing_one_of_two_replicas_fails_no_request() {
     check(Scenario::Pause, 2000).await;
 }
 
-#[tokio::test]
-async fn restarting_one_of_two_replicas_fails_no_request() {
-    check(Scenario::Restart, 2000).await;
-}
-
+// One restart alone is the first half of this.
 #[tokio::test]
 async fn restarting_both_replicas_in_turn_fails_no_request() {
     check(Scenario::Rolling, 2000).await;
@@ -86,7 +82,7 @@ async fn one_of_three_replicas_that_fails_fast_is_hardly_noticed() {
 
 #[tokio::test]
 async fn retries_do_not_multiply_the_load_on_what_is_down() {
-    check(Scenario::Down, 500).await;
+    check(Scenario::Down, 1500).await;
 }
 
 #[tokio::test]
