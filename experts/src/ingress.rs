@@ -61,6 +61,7 @@ impl Ingress {
     }
 
     /// Changes the repository, off the threads that serve. Once begun it goes on to its end, whoever still waits for it.
+    #[expect(clippy::disallowed_methods, reason = "an operator's command now and then, which loads a model")]
     async fn change(
         &self,
         rpc: &'static str,

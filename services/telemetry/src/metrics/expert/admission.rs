@@ -136,3 +136,35 @@ struct SlackLabels {
     version: String,
     at: SlackAt,
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::metrics::ExpertMetrics;
+
+    #[test]
+    fn what_an_expert_takes_on_and_turns_away_stands_in_the_text() {
+        let registry = Registry::new();
+        let model = ExpertMetrics::new(&registry).model("intent", "1");
+        model.admission(16, 3, 2);
+        model.shed(Criticality::SheddablePlus, ExpertShed::Waited);
+        let now = Instant::now();
+        model.slack(SlackAt::Turn, now + Duration::from_millis(20));
+        model.slack(SlackAt::End, now);
+        model.slack(SlackAt::End, now.checked_sub(Duration::from_millis(50)).unwrap());
+        let text = registry.encode();
+        for line in [
+            "nanogrid_limit{model=\"intent\",version=\"1\"} 16",
+            "nanogrid_limit_in_flight{model=\"intent\",version=\"1\"} 3",
+            "nanogrid_limit_waiting{model=\"intent\",version=\"1\"} 2",
+            "nanogrid_shed_total{model=\"intent\",version=\"1\",criticality=\"SHEDDABLE_PLUS\",reason=\"waited\"} 1",
+            "nanogrid_deadline_slack_seconds_bucket{le=\"0.025\",model=\"intent\",version=\"1\",at=\"turn\"} 1",
+            "nanogrid_deadline_slack_seconds_bucket{le=\"-0.01\",model=\"intent\",version=\"1\",at=\"end\"} 1",
+            "nanogrid_deadline_slack_seconds_bucket{le=\"0.0\",model=\"intent\",version=\"1\",at=\"end\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no line `{line}` in\n{text}");
+        }
+    }
+}
