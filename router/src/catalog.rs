@@ -315,6 +315,12 @@ impl Expert {
         self.version(VersionChoice::Number(number)).map(|idx| &self.versions[idx])
     }
 
+    /// An answer of this version was none, as it turned out.
+    pub fn answered_nonsense(&self, version: Option<u32>) {
+        let version = version.and_then(|number| self.number(number).ok());
+        version.into_iter().for_each(|version| version.pool.arm.invalid());
+    }
+
     /// What people call the version that is not being tried, by its place in `versions`.
     pub fn stable_version(&self) -> Option<usize> {
         self.versions.iter().position(|version| version.label == Some(VersionLabel::Stable))

@@ -1,6 +1,7 @@
 //! `nanogrid.v1.Control`: what the router is doing, for operators. On the ops port only.
 
 mod faults;
+mod rollouts;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -10,10 +11,11 @@ use nanogrid_proto::v1::{
     RolloutHistoryRequest, RolloutHistoryResponse, SetFaultsRequest, SetFaultsResponse, StartRolloutRequest,
     StatusRequest, StatusResponse, control_server::Control,
 };
+use nanogrid_settings::ExpertName;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::{Router, discovery::Discovery, fault::NotAllowed};
+use crate::{Router, discovery::Discovery, error::Error, fault::NotAllowed};
 
 /// The service.
 #[derive(Debug)]
@@ -86,36 +88,72 @@ impl Control for ControlService {
 
     async fn start_rollout(
         &self,
-        _request: Request<StartRolloutRequest>,
+        request: Request<StartRolloutRequest>,
     ) -> Result<Response<Rollout>, Status> {
-        Err(Status::unimplemented("rollouts"))
+        let (expert, plan) = rollouts::plan(request.into_inner(), &self.router.catalog.now())?;
+        let kept = self.router.rollouts.start(&expert, plan)?;
+        Ok(Response::new(rollouts::rollout(&expert, &kept)))
     }
 
     async fn list_rollouts(
         &self,
-        _request: Request<ListRolloutsRequest>,
+        request: Request<ListRolloutsRequest>,
     ) -> Result<Response<ListRolloutsResponse>, Status> {
-        Err(Status::unimplemented("rollouts"))
+        let wanted = self.wanted(request.into_inner().expert)?;
+        let state = self.router.rollouts.all();
+        let is_wanted = |expert: &ExpertName| wanted.as_ref().is_none_or(|wanted| wanted == expert);
+        let rollouts = state.rollouts.iter().filter(|(expert, _)| is_wanted(expert));
+        let rollouts = rollouts.map(|(expert, kept)| rollouts::rollout(expert, kept)).collect();
+        Ok(Response::new(ListRolloutsResponse { rollouts }))
     }
 
     async fn change_rollout(
         &self,
-        _request: Request<ChangeRolloutRequest>,
+        request: Request<ChangeRolloutRequest>,
     ) -> Result<Response<Rollout>, Status> {
-        Err(Status::unimplemented("rollouts"))
+        let request = request.into_inner();
+        let change = rollouts::change(request.change())?;
+        let expert = self.expert(&request.expert)?;
+        let kept = self.router.rollouts.change(&expert, change)?;
+        Ok(Response::new(rollouts::rollout(&expert, &kept)))
     }
 
     async fn rollout_history(
         &self,
-        _request: Request<RolloutHistoryRequest>,
+        request: Request<RolloutHistoryRequest>,
     ) -> Result<Response<RolloutHistoryResponse>, Status> {
-        Err(Status::unimplemented("rollouts"))
+        let RolloutHistoryRequest { expert, limit } = request.into_inner();
+        let expert = self.expert(&expert)?;
+        let state = self.router.rollouts.all();
+        let entries = state.rollouts.get(&expert).into_iter().flat_map(|kept| kept.history.iter().rev());
+        let decisions = entries.take(most(limit)).map(rollouts::decision).collect();
+        Ok(Response::new(RolloutHistoryResponse { decisions }))
     }
 
     async fn list_disagreements(
         &self,
-        _request: Request<ListDisagreementsRequest>,
+        request: Request<ListDisagreementsRequest>,
     ) -> Result<Response<ListDisagreementsResponse>, Status> {
-        Err(Status::unimplemented("rollouts"))
+        let ListDisagreementsRequest { expert, limit } = request.into_inner();
+        let expert = self.expert(&expert)?;
+        let disagreements = self.router.rollouts.disagreements(&expert, most(limit));
+        let disagreements = disagreements.into_iter().map(rollouts::disagreement).collect();
+        Ok(Response::new(ListDisagreementsResponse { disagreements }))
     }
+}
+
+impl ControlService {
+    fn expert(&self, name: &str) -> Result<ExpertName, Error> {
+        Ok(self.router.catalog.now().expert(name)?.name.clone())
+    }
+
+    /// Nobody in particular when the name is empty.
+    fn wanted(&self, name: String) -> Result<Option<ExpertName>, Error> {
+        if name.is_empty() { Ok(None) } else { self.expert(&name).map(Some) }
+    }
+}
+
+/// 0 = no limit.
+fn most(limit: u32) -> usize {
+    if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) }
 }

@@ -32,6 +32,7 @@ use nanogrid_telemetry::metrics::RouterMetrics;
 
 use crate::{
     admission::Admission, catalog::Catalog, classify::Classifier, dispatch::Dispatch, fault::Faults,
+    rollout::Rollouts,
 };
 
 pub use server::{RouterServer, StartError};
@@ -47,4 +48,5 @@ pub struct Router {
     metrics: RouterMetrics,
     admission: Arc<Admission>,
     faults: Arc<Faults>,
+    rollouts: Arc<Rollouts>,
 }

@@ -23,6 +23,8 @@ use crate::{
     dispatch::Dispatch,
     fault::Faults,
     ingress::{Door, Limits, grid::GridService, oip::OipService},
+    rollout::{Rollouts, Store, StoreError},
+    shadow::Shadow,
 };
 
 /// A router that is bound and has its grid, not serving yet.
@@ -42,6 +44,9 @@ pub enum StartError {
     /// The grid file is missing or wrong.
     #[error("{0}")]
     Grid(#[from] nanogrid_settings::Error),
+    /// What rollouts were doing cannot be read.
+    #[error(transparent)]
+    Rollouts(#[from] StoreError),
     /// A port cannot be had.
     #[error(transparent)]
     Serving(#[from] nanogrid_serving::Error),
@@ -87,14 +92,18 @@ impl RouterServer {
         let max_bytes = settings.max_bytes_in_flight.max(max_message);
         let admission = Admission::new(settings.max_in_flight, max_bytes, metrics.admission());
         let faults = Arc::new(Faults::new(settings.faults_allowed, rand::random(), metrics.clone()));
+        let shadow = Arc::new(Shadow::new(settings.keep_shadow_payload, max_message, metrics.clone()));
+        let store = settings.rollouts.clone().map_or(Store::Memory, Store::File);
+        let rollouts = Rollouts::resume(catalog.clone(), shadow.clone(), store, metrics.rollouts())?;
         let router = Router {
             catalog,
             classifier,
-            dispatch: Dispatch::new(max_message, caches, faults.clone()),
+            dispatch: Dispatch::new(max_message, caches, faults.clone(), shadow),
             limits: Limits::from(settings),
             max_experts: settings.max_experts,
             admission: Arc::new(admission),
             faults,
+            rollouts: Arc::new(rollouts),
             metrics,
         };
         Ok(Self {
@@ -136,11 +145,13 @@ impl RouterServer {
             .send_compressed(Deflate);
         let grid = Door::new(grid, router.admission.clone());
         let oip = Door::new(oip, router.admission.clone());
+        let rollouts = router.rollouts.clone();
         let control = ControlServer::new(ControlService::new(router, discovery.clone()));
         let ops = Services::new().with(control).into_router();
         tokio::select! {
             served = server.serve(Services::new().with(grid).with(oip), Some(ops), registry, shutdown) => served,
             () = discovery.follow(reload_every) => Ok(()),
+            () = rollouts.run() => Ok(()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     catalog::Grid,
     error::Error,
     rollout::{Entry, Event, Kept},
+    shadow::Disagreement,
 };
 
 /// The plan that a request asks for, and whose.
@@ -143,6 +144,21 @@ pub(super) fn decision(entry: &Entry) -> v1::RolloutDecision {
         weight_before: entry.weight_before,
         weight_after: entry.weight_after,
         record,
+    }
+}
+
+pub(super) fn disagreement(disagreement: Disagreement) -> v1::Disagreement {
+    let Disagreement { at, stable, canary, stable_answer, canary_answer, distance, trace_id, payload } =
+        disagreement;
+    v1::Disagreement {
+        at: Some(at.into()),
+        stable: stable.to_string(),
+        canary: canary.to_string(),
+        stable_answer: stable_answer.into(),
+        canary_answer: canary_answer.into(),
+        distance,
+        trace_id: trace_id.map_or_else(String::new, |trace| trace.to_string()),
+        payload: payload.map_or_else(String::new, Into::into),
     }
 }
 

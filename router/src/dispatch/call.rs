@@ -16,6 +16,7 @@ use nanogrid_telemetry::{
     names, trace_id,
 };
 use tokio::time::Instant;
+use tonic::Response;
 use tracing::{Instrument, Span, debug, field::Empty, info, info_span, warn};
 
 use super::{
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     catalog::{Expert, Version},
     error::CallError,
+    shadow::Live,
 };
 
 /// A part of the way of a call: to the version that was planned, or to one that stands in.
@@ -37,6 +39,8 @@ pub(super) struct Leg<'a> {
     pub(super) limit: TimeLimit,
     /// Whoever called us is retrying already.
     pub(super) is_a_retry: bool,
+    /// Somebody else answers when this version cannot.
+    has_substitute: bool,
     message: &'a ModelInferRequest,
 }
 
@@ -54,7 +58,12 @@ impl<'a> Leg<'a> {
         let whole = expert.timeout.map_or(left, |timeout| timeout.min(left));
         let limit = TimeLimit { whole, deadline: now + whole };
         let is_a_retry = headers.get(client::PREVIOUS_ATTEMPTS).is_some_and(|n| n.as_bytes() != b"0");
-        Self { expert, version, headers, limit, is_a_retry, message }
+        Self { expert, version, headers, limit, is_a_retry, has_substitute: false, message }
+    }
+
+    /// Says whether somebody else answers when this version cannot.
+    pub(super) fn with_substitute(self, has_substitute: bool) -> Self {
+        Self { has_substitute, ..self }
     }
 
     /// As it is sent: the client's, but for the name and the version of the model.
@@ -78,6 +87,9 @@ impl Dispatch {
         let span = span(leg);
         let ending = Ending::new(&leg.version.calls, trace_id(&span));
         let asked = self.guarded(leg).instrument(span.clone()).await;
+        let took = ending.started.elapsed();
+        count(leg.version, &asked, took);
+        span.in_scope(|| self.shadow.tap(&live(leg, &asked, took)));
         let status = asked.answer.as_ref().err().map_or(CallStatus::Answered, CallError::status);
         record(&span, &asked);
         ending.ended(status, asked.n_attempts > 0);
@@ -112,13 +124,39 @@ impl Dispatch {
     }
 }
 
+/// For whoever compares the version with another one.
+fn count(version: &Version, asked: &Asked, took: Duration) {
+    match &asked.answer {
+        Ok(_) => version.pool.arm.answered(took),
+        Err(error) if error.is_the_versions_failure() => version.pool.arm.failed(),
+        Err(_) => {}
+    }
+}
+
+fn live<'a>(leg: &Leg<'a>, asked: &'a Asked, took: Duration) -> Live<'a> {
+    Live {
+        expert: leg.expert,
+        version: leg.version,
+        message: leg.message,
+        headers: leg.headers,
+        answer: asked.answer.as_ref().map(Response::get_ref),
+        endpoint: asked.endpoint.as_deref(),
+        n_attempts: asked.n_attempts,
+        is_hedged: asked.is_hedged,
+        took,
+    }
+}
+
 /// What the call says about its version.
 fn verdict(leg: &Leg<'_>, given: Duration, error: Option<&CallError>) -> Verdict {
     let Some(error) = error else { return Verdict::Success };
     let is_ample = leg.version.pool.latency.p99().is_some_and(|p99| given >= 2 * p99);
     match error.verdict(is_ample) {
-        // Too much to do is no reason to do nothing.
+        // Too much to do is no reason to do nothing. Nor is being late for most, where nobody else would be in time.
         Verdict::Shed => Verdict::Neutral,
+        Verdict::Failure if !leg.has_substitute && matches!(error, CallError::TimedOut { .. }) => {
+            Verdict::Neutral
+        }
         verdict => verdict,
     }
 }

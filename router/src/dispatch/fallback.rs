@@ -50,7 +50,8 @@ impl Dispatch {
         let started = Instant::now();
         let leg = |expert, version| Leg::new(expert, version, call.deadline, message, headers);
         let mut trail = Trail::default();
-        let mut result = trail.follow(call.version(), self.call(&leg(&call.expert, call.version())).await);
+        let planned = leg(&call.expert, call.version()).with_substitute(!call.substitutes.is_empty());
+        let mut result = trail.follow(call.version(), self.call(&planned).await);
         for substitute in &call.substitutes {
             let Some(why) = result.as_ref().err().filter(|error| !error.is_about_the_request()) else {
                 break;

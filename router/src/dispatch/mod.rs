@@ -36,6 +36,7 @@ use crate::{
     fault::Faults,
     plan::Call,
     request::{MergePolicy, Request},
+    shadow::Shadow,
 };
 
 /// What became of one call.
@@ -90,14 +91,15 @@ pub struct Dispatch {
     max_message: usize,
     caches: Arc<Caches>,
     faults: Arc<Faults>,
+    shadow: Arc<Shadow>,
     /// For second tries of all experts together.
     budget: GlobalBudget,
 }
 
 impl Dispatch {
     /// Reads answers of `max_message` bytes at most.
-    pub fn new(max_message: usize, caches: Arc<Caches>, faults: Arc<Faults>) -> Self {
-        Self { max_message, caches, faults, budget: GlobalBudget::new() }
+    pub fn new(max_message: usize, caches: Arc<Caches>, faults: Arc<Faults>, shadow: Arc<Shadow>) -> Self {
+        Self { max_message, caches, faults, shadow, budget: GlobalBudget::new() }
     }
 
     /// One outcome for every call, in the same order.
@@ -124,6 +126,7 @@ impl Dispatch {
         let result = result.and_then(|response| {
             decode::reply(call.expert.task, response.into_inner(), request).map_err(|reason| {
                 self.caches.forget(question(call, message));
+                call.expert.answered_nonsense(trail.version);
                 CallError::Malformed { endpoint: trail.endpoint.clone().unwrap_or_default(), reason }
             })
         });

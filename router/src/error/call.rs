@@ -230,6 +230,27 @@ impl CallError {
         }
     }
 
+    /// Does it speak against the version, compared with another version that gets the same kind of requests?
+    pub fn is_the_versions_failure(&self) -> bool {
+        match self {
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::TimedOut { .. }
+            | Self::NotSent { .. }
+            | Self::Unreachable { .. }
+            // One that is slower has too much to do sooner.
+            | Self::Overloaded { .. }
+            | Self::Failed { .. }
+            | Self::Malformed { .. } => true,
+            // The request's fault, the router's own doing, or nobody's.
+            Self::Throttled
+            | Self::Doomed { .. }
+            | Self::NotMine { .. }
+            | Self::Refused { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
     /// What the client is told became of the call.
     pub fn status(&self) -> CallStatus {
         match self {

@@ -29,6 +29,7 @@ use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval},
 };
+use tonic::Status;
 use tracing::{info, warn};
 
 pub use arm::{Arm, Counts};
@@ -38,7 +39,7 @@ pub use store::{Store, StoreError};
 use crate::{
     catalog::{Catalog, Expert, Steering, Version},
     error::Error,
-    shadow::{Shadow, Watch},
+    shadow::{Disagreement, Shadow, Watch},
 };
 
 /// A rollback is at most this late.
@@ -72,6 +73,16 @@ pub enum RolloutError {
     /// Not now.
     #[error("{0}")]
     State(String),
+}
+
+impl From<RolloutError> for Status {
+    fn from(error: RolloutError) -> Self {
+        match error {
+            RolloutError::Unknown(error) => error.into(),
+            RolloutError::Plan(reason) => Self::invalid_argument(format!("rollout: {reason}")),
+            RolloutError::State(reason) => Self::failed_precondition(reason),
+        }
+    }
 }
 
 impl Rollouts {
@@ -116,8 +127,8 @@ impl Rollouts {
     }
 
     /// Answers of canaries that were not the stable version's, newest first.
-    pub fn shadow(&self) -> &Shadow {
-        &self.shadow
+    pub fn disagreements(&self, expert: &ExpertName, limit: usize) -> Vec<Disagreement> {
+        self.shadow.disagreements(expert, limit)
     }
 
     /// Begins to try a version.
@@ -270,7 +281,9 @@ impl Rollouts {
         };
         self.metrics.happened(expert.as_str(), event);
         match phase {
-            Phase::RolledBack | Phase::Aborted => warn!(%expert, rollout, why, event = event.as_str(), "rollout"),
+            Phase::RolledBack | Phase::Aborted => {
+                warn!(%expert, rollout, why, event = event.as_str(), "rollout")
+            }
             Phase::Running { .. } | Phase::Paused { .. } | Phase::Promoted => {
                 info!(%expert, rollout, why, event = event.as_str(), "rollout");
             }

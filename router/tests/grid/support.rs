@@ -98,6 +98,7 @@ impl Grid {
             grid_file: folder.path().join("grid.toml"),
             reload_every: Duration::from_millis(10),
             classifier: None,
+            rollouts: Some(folder.path().join("rollouts.json")),
             ..RouterSettings::default()
         };
         settings.server.listen.set_port(0);

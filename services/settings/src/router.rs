@@ -43,6 +43,8 @@ pub struct RouterSettings {
     pub max_in_flight: usize,
     /// `admission.max-bytes`: of all requests being read and answered; at least one of the largest always fits.
     pub max_bytes_in_flight: usize,
+    /// `rollouts.state`: the file in which rollouts outlive the router; an empty text = they end with it.
+    pub rollouts: Option<PathBuf>,
     /// `faults.allowed`: may operators make calls fail on purpose?
     pub faults_allowed: bool,
     /// `shadow.keep-payload`: may disagreements between versions be kept with what the client sent?
@@ -74,6 +76,7 @@ struct Raw {
     request: RawRequest,
     admission: RawAdmission,
     faults: RawFaults,
+    rollouts: RawRollouts,
     shadow: RawShadow,
 }
 
@@ -118,6 +121,19 @@ struct RawAdmission {
     max_in_flight: NonZeroUsize,
     #[serde(deserialize_with = "setting::at_least_one")]
     max_bytes: NonZeroUsize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawRollouts {
+    #[serde(deserialize_with = "setting::path")]
+    state: Option<PathBuf>,
+}
+
+impl Default for RawRollouts {
+    fn default() -> Self {
+        Self { state: Some("rollouts.json".into()) }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -179,7 +195,7 @@ fn request<'de, D: Deserializer<'de>>(value: D) -> Result<RawRequest, D::Error> 
 
 impl From<Raw> for RouterSettings {
     fn from(raw: Raw) -> Self {
-        let Raw { server, telemetry, grid, classifier, request, admission, faults, shadow } = raw;
+        let Raw { server, telemetry, grid, classifier, request, admission, faults, rollouts, shadow } = raw;
         Self {
             server,
             telemetry,
@@ -195,6 +211,7 @@ impl From<Raw> for RouterSettings {
             max_experts: request.max_experts.get(),
             max_in_flight: admission.max_in_flight.get(),
             max_bytes_in_flight: admission.max_bytes.get(),
+            rollouts: rollouts.state,
             faults_allowed: faults.allowed,
             keep_shadow_payload: shadow.keep_payload,
         }

@@ -17,6 +17,7 @@ use crate::{
     dispatch::{PREVIOUS_ATTEMPTS, call},
     endpoint::{self, Endpoint, Identity},
     fault::Faults,
+    shadow::Shadow,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,8 +48,9 @@ impl Calls {
             })
             .collect();
         let caches = Arc::new(Caches::new(metrics.clone()));
-        let faults = Arc::new(Faults::new(false, 0, metrics));
-        let dispatch = Dispatch::new(1 << 20, caches, faults);
+        let faults = Arc::new(Faults::new(false, 0, metrics.clone()));
+        let shadow = Arc::new(Shadow::new(false, 1 << 20, metrics));
+        let dispatch = Dispatch::new(1 << 20, caches, faults, shadow);
         Self { dispatch, expert, headers: HeaderMap::new(), message: Default::default() }
     }
 
