@@ -167,6 +167,31 @@ async fn a_version_whose_calls_fail_is_left_alone_until_a_probe_succeeds() {
     assert_metric(&metrics(&grid).await, "nanogrid_circuit_open", &["expert=\"intent\""], "0");
 }
 
+/// Is the version left alone when it does not answer in time any more?
+async fn is_left_alone_when_late(policy: &'static str) -> bool {
+    let expert = labels("intent", "transfer");
+    let grid = grid_of(&[&expert], policy).await;
+    for _ in 0..150 {
+        assert!(grid.infer(text_for(&["intent"])).await.unwrap().complete);
+    }
+    expert.behave(Behaviour::hangs());
+    for _ in 0..2 {
+        // More than half of all calls in the window.
+        join_all((0..100).map(|_| grid.infer(text_for(&["intent"])))).await;
+    }
+    metrics(&grid)
+        .await
+        .lines()
+        .any(|line| line.starts_with("nanogrid_circuit_open{") && line.ends_with(" 1"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_late_is_left_alone_only_where_somebody_else_answers() {
+    assert!(!is_left_alone_when_late("timeout = \"300ms\"").await);
+    let fallback = "timeout = \"300ms\"\n[[expert.fallback]]\nlabel = \"unknown\"";
+    assert!(is_left_alone_when_late(fallback).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expert_that_was_restarted_is_asked_at_once_whatever_its_past() {
     let mut expert = labels("intent", "transfer");
