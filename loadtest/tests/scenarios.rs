@@ -32,7 +32,6 @@ async fn check(scenario: Scenario, requests: u64) {
         deadline: Duration::from_secs(5),
         // Long enough for breakers and budgets to notice.
         fault: Some(Duration::from_secs(4)),
-        ..Setup::beside(program)
     };
     let report = scenario.run(&setup).await.expect("the scenario can be played");
     assert!(report.broken().is_empty(), "{report}");
