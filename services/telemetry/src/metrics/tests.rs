@@ -5,19 +5,24 @@ fn trace() -> Option<TraceId> {
     Some(TraceId::from_hex("4bf92f3577b34da6a3ce929d0e0e4736"))
 }
 
-/// Every kind of metric that there is, with something in it.
-fn everything() -> Registry {
+/// Every kind of metric that an expert has, with something in it.
+fn expert() -> Registry {
+    let registry = Registry::new();
+    let model = ExpertMetrics::new(&registry).model("intent", "1");
+    let times = StageTimes { inference: Duration::from_nanos(22_600), ..StageTimes::default() };
+    model.started().succeeded(3, &times, trace());
+    model.executed(3);
+    registry
+}
+
+/// Every kind of metric that a router has, with something in it.
+fn router() -> Registry {
     let registry = Registry::new();
     let server = RpcMetrics::server(&registry, ["nanogrid.v1.Grid/Infer".to_owned()]);
     let client = RpcMetrics::client(&registry, ["inference.GRPCInferenceService/ModelInfer".to_owned()]);
     Panics::new(&registry).count();
     server.method("nanogrid.v1.Grid/Infer").record(0, Duration::from_micros(3100), trace());
     client.method("inference.GRPCInferenceService/ModelInfer").record(14, Duration::from_millis(7), None);
-
-    let model = ExpertMetrics::new(&registry).model("intent", "1");
-    let times = StageTimes { inference: Duration::from_nanos(22_600), ..StageTimes::default() };
-    model.started().succeeded(3, &times, trace());
-    model.executed(3);
 
     let router = RouterMetrics::new(&registry);
     router.decided(Verdict::FanOut, DecidedBy::Classifier);
@@ -36,7 +41,13 @@ fn holds(registry: &Registry, line: &str) {
 
 #[test]
 fn the_text_is_well_formed_and_every_family_stands_in_it_once() {
-    let text = everything().encode();
+    for registry in [router(), expert()] {
+        is_well_formed(&registry.encode());
+    }
+}
+
+#[track_caller]
+fn is_well_formed(text: &str) {
     assert!(text.ends_with("# EOF\n"));
     let mut families = std::collections::HashMap::new();
     let mut family = "";
@@ -62,7 +73,7 @@ fn the_text_is_well_formed_and_every_family_stands_in_it_once() {
 
 #[test]
 fn a_latency_bucket_leads_to_a_trace() {
-    let text = everything().encode();
+    let text = router().encode();
     let bucket = text
         .lines()
         .find(|line| line.starts_with("rpc_server_call_duration_seconds_bucket") && line.contains(" # "))
@@ -74,7 +85,7 @@ fn a_latency_bucket_leads_to_a_trace() {
 
 #[test]
 fn calls_without_a_sampled_trace_have_no_exemplar() {
-    let text = everything().encode();
+    let text = router().encode();
     let client: Vec<_> =
         text.lines().filter(|line| line.starts_with("rpc_client_call_duration_seconds_bucket")).collect();
     assert!(!client.is_empty() && client.iter().all(|line| !line.contains(" # ")), "{client:?}");
@@ -82,7 +93,7 @@ fn calls_without_a_sampled_trace_have_no_exemplar() {
 
 #[test]
 fn tritons_names_are_exact() {
-    let registry = everything();
+    let registry = expert();
     holds(&registry, "# TYPE nv_inference_request_success unknown");
     holds(&registry, r#"nv_inference_request_success{model="intent",version="1"} 1"#);
     holds(&registry, r#"nv_inference_count{model="intent",version="1"} 3"#);
