@@ -50,13 +50,12 @@ def _curve(settings: Settings) -> list[str]:
     path = settings.run / "curve.json"
     if not path.exists():
         return []
-    points = sorted(json.loads(path.read_text("utf-8")), key=lambda point: point["cpu_us"])
-    name = "**{}** (this version)"
-    return ["## Other sizes", f"![Accuracy, size and CPU time of the sizes tried]({picture.NAME})", table(
+    points = sorted((picture.Point(**point) for point in json.loads(path.read_text("utf-8"))),
+                    key=lambda point: point.cpu_us)
+    return ["## Sizes tried", f"![Accuracy, size and CPU time of the sizes tried]({picture.NAME})", table(
         ["size", settings.metrics[0], "95 % interval", "MB", f"CPU microseconds at {COST_TOKENS[0]} tokens"], [
-            [name.format(point["name"]) if point["shipped"] else point["name"], percent(point["value"]),
-             f"{percent(point['low'])} to {percent(point['high'])}", f"{point['megabytes']:.1f}",
-             f"{point['cpu_us']:.0f}"] for point in points], 1)]
+            [point.title(), percent(point.value), f"{percent(point.low)} to {percent(point.high)}",
+             f"{point.megabytes:.1f}", f"{point.cpu_us:.0f}"] for point in points], 1)]
 
 
 def write(settings: Settings) -> Path:

@@ -107,13 +107,19 @@ def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
     return learn.train(plan, course, n_threads)
 
 
+def taught(plan: Recipe) -> tuple[Encoder, Tokenizer]:
+    """The fine-tuned teacher."""
+    tokenizer = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))
+    teacher = _teacher(plan, tokenizer)
+    teacher.load_state_dict(torch.load(_folder(plan) / "checkpoint.pt")["model"])
+    return teacher.eval(), tokenizer
+
+
 def _student(plan: Recipe, tokenizer: Tokenizer) -> Model:
     fresh = plan.model(tokenizer)
     if not isinstance(fresh, Encoder):
         return fresh
-    known = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))
-    teacher = _teacher(plan, known)
-    teacher.load_state_dict(torch.load(_folder(plan) / "checkpoint.pt")["model"])
+    teacher, known = taught(plan)
     texts = [example.text for example in plan.labelled()]
     random.Random(plan.settings.seed).shuffle(texts)
     return prune.cut(teacher, known, fresh.shape, tokenizer, texts)

@@ -70,7 +70,8 @@ class Settings:
     sources: list[Source]
     home: Path
     runs: Path
-    size: str = ""  # which of the alternatives; empty for the one that is shipped
+    size: str = ""  # which of the alternatives; empty for the expert's default version
+    published_as: int | None = None  # the version that an alternative is shipped as, if it is
     teacher: Teacher | None = None
     alternatives: list[dict[str, Any]] = field(default_factory=list)  # other sizes, for the curve in the card
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
@@ -90,16 +91,21 @@ class Settings:
         return self.runs / f"{self.name}-{self.version}" / "teacher"
 
     @property
+    def published(self) -> int:
+        return self.published_as or self.version
+
+    @property
     def package(self) -> Path:
-        return self.home / str(self.version)
+        return self.home / str(self.published)
 
     def alternative(self, size: str) -> Settings:
         """The same expert in one of the other sizes of its `train.toml`, which may also learn otherwise."""
         for table in self.alternatives:
             if table["name"] == size:
-                model = {key: value for key, value in table.items() if key != "name"}
+                model = {key: value for key, value in table.items() if key not in ("name", "version", "architecture")}
                 said = {key: model.pop(key) for key in list(model) if key in Learning.__dataclass_fields__}
-                return replace(self, size=size, model=model, learning=replace(self.learning, **said))
+                return replace(self, size=size, model=model, learning=replace(self.learning, **said),
+                               published_as=table.get("version"), architecture=table.get("architecture", ""))
         raise ValueError(f"no [[alternative]] of {self.name} has that name: {size}")
 
 

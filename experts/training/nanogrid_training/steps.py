@@ -102,13 +102,16 @@ def export(plan: Recipe) -> None:
 
 def quantise(plan: Recipe) -> None:
     """The int8 graph, its tokenizer and its labels: all that a server loads."""
-    folder = built(plan)
+    _write(_trained(plan), _tokenizer(plan), plan.labels, built(plan))
+
+
+def _write(model: Model, tokenizer: Tokenizer, labels: list[str], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(_trained(plan).to_onnx(int8=True), folder / "model.onnx")
+    onnx.save(model.to_onnx(int8=True), folder / "model.onnx")
     # Re-written rather than copied, so that it is what this version of `tokenizers` makes of it.
-    _tokenizer(plan).save(str(folder / "tokenizer.json"), pretty=False)
-    config = {"id2label": {str(i): label for i, label in enumerate(plan.labels)},
-              "label2id": {label: i for i, label in enumerate(plan.labels)}}
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    config = {"id2label": {str(i): label for i, label in enumerate(labels)},
+              "label2id": {label: i for i, label in enumerate(labels)}}
     (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -145,24 +148,32 @@ def evaluate(plan: Recipe) -> None:
 
 
 def curve(plan: Recipe, n_threads: int) -> None:
-    """Trains and measures the other sizes, and draws them and the shipped one."""
+    """Trains and measures the other sizes, ships those that have a version, and draws them beside the default one."""
     settings = plan.settings
     if not settings.alternatives:
         return
-    points = [_point(plan)]
+    points = [_point(plan, str(plan.model(_tokenizer(plan)).shape), built(plan))]
     for table in settings.alternatives:
         other = type(plan)(settings.alternative(table["name"]), plan.data)
         distilled(other, n_threads)
         quantise(other)
-        points.append(_point(other))
+        if other.settings.published_as:
+            export(other)
+            evaluate(other)
+        points.append(_point(other, table["name"], built(other)))
+    if settings.teacher:
+        teacher, tokenizer = distil.taught(plan)
+        folder = settings.teacher_run / "package"
+        _write(teacher, tokenizer, plan.labels, folder)
+        points.append(_point(plan, "the teacher, as int8", folder))
     title = f"{settings.metrics[0]} on {next(iter(plan.dev()))}"
     (settings.home / picture.NAME).write_text(picture.draw(points, title, measure.COST_TOKENS[0]), "utf-8")
     (settings.run / "curve.json").write_text(json.dumps([point.as_dict() for point in points], indent=1), "utf-8")
 
 
-def _point(plan: Recipe) -> picture.Point:
+def _point(plan: Recipe, size: str, folder: Path) -> picture.Point:
     """The first metric on the first dev set, the size and the cost of one size, by the same rules for all of them."""
-    settings, folder = plan.settings, built(plan)
+    settings = plan.settings
     package = Package(folder, settings.max_tokens)
     name, examples = next(iter(plan.dev().items()))
     rules = {"activation": settings.activation, "temperature": 1.0}
@@ -172,8 +183,8 @@ def _point(plan: Recipe) -> picture.Point:
     row = measure.accuracies(name, scores_of(logits, 1.0, settings.activation), examples, plan.labels, rules,
                              settings.metrics)[0]
     cost = measure.cost(package, measure.COST_TOKENS[0])[0]["cpu-us"]
-    return picture.Point(settings.size or str(plan.model(_tokenizer(plan)).shape), row["value"], row["low"],
-                         row["high"], _bytes(folder) / 1e6, cost, shipped=not settings.size)
+    version = None if folder != built(plan) else settings.published_as if settings.size else settings.version
+    return picture.Point(size, row["value"], row["low"], row["high"], _bytes(folder) / 1e6, cost, version)
 
 
 def _bytes(folder: Path) -> int:
@@ -192,7 +203,7 @@ def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
     parameters = sum(int(np.prod(numpy_helper.to_array(tensor).shape)) for tensor in model.graph.initializer
                      if not tensor.name.startswith(scales))
     return {
-        "version": settings.version,
+        "version": settings.published,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "licence": settings.licence,
         "architecture": settings.architecture,

@@ -73,7 +73,7 @@ def test_look_alikes_and_invisible_characters_read_as_the_plain_text() -> None:
 
 
 def test_the_curve_is_a_picture_with_a_dot_per_size() -> None:
-    points = [picture.Point("small & quick", 0.9, 0.88, 0.92, 2.0, 300.0, True),
+    points = [picture.Point("small & quick", 0.9, 0.88, 0.92, 2.0, 300.0, version=1),
               picture.Point("large", 0.95, 0.93, 0.97, 6.0, 1500.0)]
     drawn = xml.fromstring(picture.draw(points, "accuracy", 32))
     assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 2
