@@ -81,8 +81,8 @@ fn a_long_text_is_judged_by_the_first_thousand_characters_that_may_differ() {
 fn vectors_are_directions() {
     let vector = |values: &[f32]| Row::Vector(values.to_vec());
     check(&vector(&[1.0, 0.0]), &vector(&[2.0, 0.0]), 0.0, false);
-    check(&vector(&[1.0, 0.0]), &vector(&[0.995, 0.1]), 0.005, false);
-    check(&vector(&[1.0, 0.0]), &vector(&[0.9, 0.2]), 0.023_83, true);
+    check(&vector(&[1.0, 0.0]), &vector(&[0.995, 0.1]), 0.005_012_4, false);
+    check(&vector(&[1.0, 0.0]), &vector(&[0.9, 0.2]), 0.023_813, true);
     check(&vector(&[1.0, 0.0]), &vector(&[0.0, 1.0]), 1.0, true);
     check(&vector(&[1.0, 0.0]), &vector(&[-1.0, 0.0]), 1.0, true);
     check(&vector(&[1.0, 0.0]), &vector(&[1.0]), 1.0, true);
@@ -94,7 +94,7 @@ fn vectors_are_directions() {
 #[test]
 fn numbers_differ_by_their_part_of_the_largest() {
     let scores = |values: &[f32]| Row::Scores(values.to_vec());
-    check(&scores(&[0.0, 2.0]), &scores(&[0.1, 2.0]), 0.05, false);
+    check(&scores(&[0.0, 2.0]), &scores(&[0.09, 2.0]), 0.045, false);
     check(&scores(&[0.0, 2.0]), &scores(&[0.2, 2.0]), 0.1, true);
     check(&scores(&[1.0]), &scores(&[-1.0]), 1.0, true);
     check(&scores(&[1.0]), &scores(&[1.0, 1.0]), 1.0, true);
