@@ -25,6 +25,7 @@ fn expert(delay: Duration) -> ScriptedExpert {
     ScriptedExpert::start(profile, Behaviour::labels(&[("transfer", 0.9)]).after(delay))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the tests say why it is")]
 fn balanced(experts: [&ScriptedExpert; 2]) -> GrpcInferenceServiceClient<Channel> {
     let endpoints =
         experts.map(|expert| Endpoint::from_shared(format!("http://{}", expert.address())).unwrap());

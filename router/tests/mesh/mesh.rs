@@ -52,6 +52,7 @@ pub(crate) fn replicas(expert: &'static str, replicas: usize) -> Entry {
     Entry { expert, replicas }
 }
 
+#[expect(clippy::disallowed_methods, reason = "for whoever runs a test, and no setting")]
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("MESH_SEED").map_or(7, |seed| seed.parse().expect("MESH_SEED is a number"));
     println!("MESH_SEED={seed}");
