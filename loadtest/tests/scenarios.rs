@@ -81,7 +81,7 @@ async fn one_of_three_replicas_that_fails_fast_is_hardly_noticed() {
 
 #[tokio::test]
 async fn retries_do_not_multiply_the_load_on_what_is_down() {
-    check(Scenario::Down, 1500).await;
+    check(Scenario::Down, 1250).await;
 }
 
 #[tokio::test]
