@@ -117,7 +117,8 @@ def write(settings: Settings) -> Path:
         "Most often taken for each other on dev: " + ", ".join(
             f"`{one}` and `{other}` ({count})" for one, other, count in evaluation["mixed-up"]) + "."
         if evaluation["mixed-up"] else "",
-        "Dev rows that it gets wrong, with the highest scores among a sample:",
+        "Dev rows that it gets wrong, with the highest scores among a sample"
+        + (" (words that mostly occur in such texts are cut to their first letter):" if settings.card.get("mask") else ":"),
         errors,
         "## Made by",
         f"`{command}` in `experts/training` (`DIR` holds the data sets by the names above). "

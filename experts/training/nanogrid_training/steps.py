@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from . import adjust, card, distil, learn, measure, metrics, picture, robustness
+from . import adjust, card, distil, learn, masking, measure, metrics, picture, robustness
 from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
@@ -263,12 +263,14 @@ def _errors(plan: Recipe, scores: dict[str, np.ndarray], manifest: dict[str, Any
         asked = [plan.labels[i] for i in np.flatnonzero(row >= threshold) if plan.labels[i] != none]
         return " + ".join(asked) or none, float(row.max())
 
+    harsh = {plan.labels.index(label) for label in plan.settings.card.get("mask", [])}
+    words = masking.telling_words(plan.labelled(), harsh) if harsh else set()
     found = []
     for name, examples in plan.dev().items():
         for row, example in zip(scores[name], examples, strict=True):
             label, score = answered(row)
             if label != wanted_of(example):
-                found.append({"text": " ".join(example.text.split())[:160], "wanted": wanted_of(example),
+                found.append({"text": masking.masked(" ".join(example.text.split())[:160], words), "wanted": wanted_of(example),
                               "answered": label, "score": round(score, 3)})
     random.Random(plan.settings.seed).shuffle(found)
     sample = sorted(found[: 20 * N_ERRORS], key=lambda error: -error["score"])

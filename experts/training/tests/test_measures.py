@@ -8,7 +8,7 @@ import xml.etree.ElementTree as xml
 import numpy as np
 import pytest
 
-from nanogrid_training import adjust, metrics, noise, picture
+from nanogrid_training import adjust, masking, metrics, noise, picture
 from nanogrid_training.encoder import pruned_tokenizer
 from nanogrid_training.rows import Example
 
@@ -77,3 +77,9 @@ def test_the_curve_is_a_picture_with_a_dot_per_size() -> None:
               picture.Point("large", 0.95, 0.93, 0.97, 6.0, 1500.0)]
     drawn = xml.fromstring(picture.draw(points, "accuracy", 32))
     assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 2
+
+
+def test_words_of_harsh_texts_are_cut_to_their_first_letter() -> None:
+    examples = [Example("you dunce", (1,))] * 5 + [Example("you there", (0,))] * 5
+    words = masking.telling_words(examples, {1})
+    assert masking.masked("You Dunce, go there", words) == "You D\u2026, go there"
