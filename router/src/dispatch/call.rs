@@ -157,7 +157,7 @@ fn verdict(leg: &Leg<'_>, given: Duration, error: Option<&CallError>) -> Verdict
         Verdict::Failure if !leg.has_substitute && matches!(error, CallError::TimedOut { .. }) => {
             Verdict::Neutral
         }
-        verdict => verdict,
+        verdict @ (Verdict::Success | Verdict::Failure | Verdict::Neutral) => verdict,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{HeaderMap, HeaderName};
 use nanogrid_proto::{
     inference::{
@@ -78,15 +79,14 @@ impl TimeLimit {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// What became of `work`, or that there was no time for it.
-    pub(super) async fn within<T>(
+    /// What became of `work`, or that there was no time for it. Not an `async fn`: that would hold `work` twice.
+    pub(super) fn within<T>(
         &self,
         work: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, CallError> {
-        match timeout_at(self.deadline, work).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(CallError::TimedOut { limit: self.whole }),
-        }
+    ) -> impl Future<Output = Result<T, CallError>> {
+        let limit = self.whole;
+        timeout_at(self.deadline, work)
+            .map(move |result| result.unwrap_or_else(|_elapsed| Err(CallError::TimedOut { limit })))
     }
 }
 

@@ -73,7 +73,9 @@ impl Dispatch {
                 continue;
             }
             let mut tried = trail.clone();
-            match tried.follow(version, self.call(&leg(expert, version)).await) {
+            // Rare, and else every call would be twice as large.
+            let asked = Box::pin(self.call(&leg(expert, version))).await;
+            match tried.follow(version, asked) {
                 Ok(answer) => {
                     tried.stood_in(call, substitute, why);
                     (trail, result) = (tried, Ok(answer));
@@ -132,9 +134,9 @@ fn has_time(deadline: Instant, version: &Version) -> bool {
 fn fixed(label: &str, call: &Call, message: &ModelInferRequest) -> Option<ModelInferResponse> {
     // The rows that are there, not those that a shape promises.
     let inputs = tensor::inputs(message.clone()).ok()?;
-    let n_rows = inputs.iter().find_map(|input| match &input.data {
-        Data::Bytes(rows) => Some(rows.len()),
-        _ => None,
+    let n_rows = inputs.iter().find_map(|input| {
+        let Data::Bytes(rows) = &input.data else { return None };
+        Some(rows.len())
     })?;
     let label = Bytes::copy_from_slice(label.as_bytes());
     let mut answer = ModelInferResponse {

@@ -136,7 +136,10 @@ impl Dispatch {
     /// Sends `message` to the expert, as it is but for the name and the version of the model.
     pub async fn forward(&self, call: &Call, message: &ModelInferRequest, headers: &HeaderMap) -> Attempted {
         let ask = self.ask_in_turn(call, message, headers);
-        match self.caches.get_or_ask(question(call, message), ask, worth_keeping).await {
+        if call.expert.policy.cache.is_none() {
+            return ask.await;
+        }
+        match self.caches.get_or_ask(question(call, message), Box::pin(ask), worth_keeping).await {
             Found::Asked(attempted) => attempted,
             Found::Kept(answer) => Attempted {
                 result: Ok(Response::new(*answer)),

@@ -135,18 +135,17 @@ impl Endpoint {
 
     /// In one word, its breaker included.
     pub fn kind(&self) -> EndpointState {
-        match self.state.load().kind() {
-            EndpointState::Ready if self.is_ejected.load(Ordering::Relaxed) => EndpointState::Ejected,
-            kind => kind,
-        }
+        let kind = self.state.load().kind();
+        let is_ejected = kind == EndpointState::Ready && self.is_ejected.load(Ordering::Relaxed);
+        if is_ejected { EndpointState::Ejected } else { kind }
     }
 
     /// Why it is not picked; empty when it is.
     pub fn reason(&self) -> String {
-        match self.kind() {
-            EndpointState::Ejected => "its calls failed too often: it rests".to_owned(),
-            _ => self.state.load().reason().to_owned(),
+        if self.kind() == EndpointState::Ejected {
+            return "its calls failed too often: it rests".to_owned();
         }
+        self.state.load().reason().to_owned()
     }
 
     /// Its connection's state at this moment.

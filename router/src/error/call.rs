@@ -173,7 +173,19 @@ impl CallError {
                 Code::Unknown => Again::Elsewhere(RetryOn::Unknown),
                 Code::Aborted => Again::Elsewhere(RetryOn::Aborted),
                 Code::DataLoss => Again::Elsewhere(RetryOn::DataLoss),
-                _ => Again::Never,
+                Code::Ok
+                | Code::Cancelled
+                | Code::InvalidArgument
+                | Code::DeadlineExceeded
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::ResourceExhausted
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::Unimplemented
+                | Code::Unavailable
+                | Code::Unauthenticated => Again::Never,
             },
             // The time is already spent; a second try would miss the deadline too.
             Self::TimedOut { .. } | Self::Doomed { .. } => Again::Never,
