@@ -138,12 +138,18 @@ fn inputs(setup: &Setup) -> Result<Vec<Prepared>, Error> {
     Ok((0..cases.len()).map(|start| Prepared::new(long(start), Api::Grid, &Ask::EachItsOwn)).collect())
 }
 
+/// Late is what got no answer: the router gives up a little before the deadline, so that a request that was given up looks
+/// as if it were in time.
 fn promise_critical(report: &mut Report, run: &Run, deadline: Duration) {
+    let counts = &run.record.counts;
+    let gave_up = counts.missing_by.get("TIMED_OUT").copied().unwrap_or_default();
+    let n_late = gave_up + counts.errors.get("DEADLINE_EXCEEDED").copied().unwrap_or_default();
+    let n_admitted = counts.answered() + n_late;
     let p99 = Duration::from_micros(run.record.latencies.value_at_quantile(0.99));
     report.promise(
-        "the 99th percentile of admitted CRITICAL requests is inside the deadline",
-        !run.record.latencies.is_empty() && p99 < deadline,
-        format!("{p99:.1?} of {deadline:.1?}, {} admitted", run.record.latencies.len()),
+        "99 % of admitted CRITICAL requests are answered inside the deadline",
+        counts.answered() > 0 && n_late * 100 <= n_admitted && p99 <= deadline,
+        format!("{n_late} of {n_admitted} came too late, p99 {p99:.1?} of {deadline:.1?}"),
     );
 }
 
