@@ -99,7 +99,7 @@ def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
 
     def epoch(rng: random.Random) -> list[Example]:
         known = [Example(worn(example.text, rng), example.labels, example.text) for example in labelled]
-        chosen = rng.sample(unlabelled, min(len(unlabelled), len(labelled) // 2))
+        chosen = rng.sample(unlabelled, min(len(unlabelled), round(settings.teacher.unlabelled * len(labelled))))
         return known + [Example(worn(text, rng), None, text) for text in chosen]
 
     course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,

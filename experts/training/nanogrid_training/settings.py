@@ -53,6 +53,7 @@ class Teacher:
     temperature: float = 2.0
     share: float = 0.7  # of the loss that is learnt from the teacher; the rest from the labels
     variations: int = 0  # varied texts per training text, which only the teacher labels
+    unlabelled: float = 0.5  # texts that only the teacher labels per labelled one, in every epoch
 
 
 @dataclass(frozen=True)
