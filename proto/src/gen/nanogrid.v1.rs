@@ -429,6 +429,12 @@ pub struct Version {
     /// Of the model file, as the endpoints told; empty until one was reached.
     #[prost(string, tag = "4")]
     pub model_sha256: ::prost::alloc::string::String,
+    /// Clients' calls to it that have ended since the router started, however they ended.
+    #[prost(uint64, tag = "5")]
+    pub calls: u64,
+    /// Those among them that it should have answered, and did not.
+    #[prost(uint64, tag = "6")]
+    pub failed: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Endpoint {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use nanogrid_proto::v1::{
-    Fault, InferRequest, InferResponse, ListExpertsRequest, ListExpertsResponse, ListFaultsRequest,
-    ListFaultsResponse, RouteRequest, RouteResponse, SetFaultsRequest, control_client::ControlClient,
-    grid_client::GridClient,
+    ChangeRolloutRequest, Disagreement, Fault, InferRequest, InferResponse, ListDisagreementsRequest,
+    ListExpertsRequest, ListExpertsResponse, ListFaultsRequest, ListFaultsResponse, ListRolloutsRequest,
+    Rollout, RolloutChange, RolloutDecision, RolloutHistoryRequest, RouteRequest, RouteResponse,
+    SetFaultsRequest, StartRolloutRequest, control_client::ControlClient, grid_client::GridClient,
 };
 use tonic::{Request, Response, Status, transport::Channel};
 
@@ -45,6 +47,26 @@ impl Grid {
     }
 }
 
+/// How a command for operators finds the router.
+#[derive(Args)]
+pub(crate) struct Ops {
+    /// Where the router's ops side answers
+    #[arg(
+        long,
+        global = true,
+        env = "NANOGRID_OPS",
+        default_value = "127.0.0.1:8002",
+        value_name = "HOST:PORT"
+    )]
+    ops: String,
+}
+
+impl Ops {
+    pub(crate) async fn control(&self) -> Result<Control, Error> {
+        Control::at(&self.ops).await
+    }
+}
+
 /// The operators' side of a router, on its ops port.
 pub(crate) struct Control {
     addr: String,
@@ -52,9 +74,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) async fn at(addr: &str) -> Result<Self, Error> {
+    async fn at(addr: &str) -> Result<Self, Error> {
         let channel = connect(addr, OPS).await?;
-        Ok(Self { addr: addr.to_owned(), client: ControlClient::new(channel) })
+        // A history holds the evidence of every decision.
+        let client = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        Ok(Self { addr: addr.to_owned(), client })
     }
 
     pub(crate) async fn faults(&mut self) -> Result<ListFaultsResponse, Error> {
@@ -65,6 +89,44 @@ impl Control {
     pub(crate) async fn set_faults(&mut self, faults: Vec<Fault>) -> Result<(), Error> {
         let request = Request::new(SetFaultsRequest { faults });
         answer(&self.addr, OPS, self.client.set_faults(request)).await.map(drop)
+    }
+
+    pub(crate) async fn start_rollout(&mut self, request: StartRolloutRequest) -> Result<Rollout, Error> {
+        answer(&self.addr, OPS, self.client.start_rollout(Request::new(request))).await
+    }
+
+    /// Of every expert, unless one is named.
+    pub(crate) async fn rollouts(&mut self, expert: Option<&str>) -> Result<Vec<Rollout>, Error> {
+        let request = ListRolloutsRequest { expert: expert.unwrap_or_default().to_owned() };
+        let response = answer(&self.addr, OPS, self.client.list_rollouts(Request::new(request))).await?;
+        Ok(response.rollouts)
+    }
+
+    pub(crate) async fn change_rollout(
+        &mut self,
+        expert: &str,
+        change: RolloutChange,
+    ) -> Result<Rollout, Error> {
+        let request = ChangeRolloutRequest { expert: expert.to_owned(), change: change.into() };
+        answer(&self.addr, OPS, self.client.change_rollout(Request::new(request))).await
+    }
+
+    /// Newest first; 0 = all that are kept.
+    pub(crate) async fn history(&mut self, expert: &str, limit: u32) -> Result<Vec<RolloutDecision>, Error> {
+        let request = RolloutHistoryRequest { expert: expert.to_owned(), limit };
+        let response = answer(&self.addr, OPS, self.client.rollout_history(Request::new(request))).await?;
+        Ok(response.decisions)
+    }
+
+    /// Newest first; 0 = all that are kept.
+    pub(crate) async fn disagreements(
+        &mut self,
+        expert: &str,
+        limit: u32,
+    ) -> Result<Vec<Disagreement>, Error> {
+        let request = ListDisagreementsRequest { expert: expert.to_owned(), limit };
+        let response = answer(&self.addr, OPS, self.client.list_disagreements(Request::new(request))).await?;
+        Ok(response.disagreements)
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) enum Exit {
     Failed = 1,
     Partial = 3,
     NoExpert = 4,
+    TakenBack = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -32,6 +33,8 @@ pub(crate) enum Error {
     TimedOut { addr: String, limit: Duration },
     #[error("{message} ({code:?}, from {addr})")]
     Refused { addr: String, code: Code, message: String },
+    #[error("there is no expert `{name}` in this grid: it has {known}")]
+    UnknownExpert { name: String, known: String },
     #[error("{what} {}: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is larger than {limit} bytes, more than any grid takes", path.display())]

@@ -1,6 +1,6 @@
 //! `nanogrid experts`: who is in the grid, and who of them could answer now, as the router sees it.
 
-use std::{io::IsTerminal, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use clap::Args;
 use comfy_table::{Attribute, Cell, CellAlignment, Color};
@@ -33,9 +33,8 @@ impl Experts {
             if global.json {
                 print::out(&format!("{}\n", to_json(&response)));
             } else {
-                // In a terminal the new table takes the place of the old one; in a file they follow each other.
-                let is_live = self.watch && std::io::stdout().is_terminal();
-                print::out(&format!("{}{}", if is_live { "\x1b[H\x1b[2J" } else { "" }, render(&response)));
+                let clear = if self.watch { print::clear_screen() } else { "" };
+                print::out(&format!("{clear}{}", render(&response)));
             }
             if !self.watch {
                 return Ok(Exit::Done);

@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::{
     Global,
-    client::Control,
+    client::{Control, Ops},
     error::{Error, Exit},
     print::{self, cell},
 };
@@ -18,15 +18,8 @@ use crate::{
 /// Make calls to an expert slow or fail on purpose.
 #[derive(Args)]
 pub(crate) struct Faults {
-    /// Where the router's ops side answers
-    #[arg(
-        long,
-        global = true,
-        env = "NANOGRID_OPS",
-        default_value = "127.0.0.1:8002",
-        value_name = "HOST:PORT"
-    )]
-    ops: String,
+    #[command(flatten)]
+    ops: Ops,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +61,7 @@ struct Set {
 
 impl Faults {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Error> {
-        let mut control = Control::at(&self.ops).await?;
+        let mut control = self.ops.control().await?;
         match self.command {
             Command::List => {}
             Command::Set(set) => {

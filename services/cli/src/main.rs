@@ -12,7 +12,9 @@ mod faults;
 mod infer;
 mod print;
 mod request;
+mod rollout;
 mod route;
+mod traffic;
 mod up;
 
 use std::process::ExitCode;
@@ -26,10 +28,12 @@ use crate::{
 
 const EXIT_CODES: &str = "Exit codes:
   0  done; `infer`: every expert asked has answered
-  1  an error of the request, of the grid or of this machine; `check`: something is wrong
+  1  an error of the request, of the grid or of this machine; `check`: something is wrong;
+     `rollout history --replay`: a decision would be another one now
   2  wrong usage
   3  something is missing: `infer`: an expert gave no answer; `up --detach`: an expert is not ready
-  4  no expert suits the request, or none could be chosen";
+  4  no expert suits the request, or none could be chosen
+  5  `rollout status EXPERT --watch`: the version was taken back";
 
 /// An inference grid: many nano models, each an expert at one task, behind one router.
 #[derive(Parser)]
@@ -72,6 +76,10 @@ enum Command {
     Experts(experts::Experts),
     /// Make calls to an expert slow or fail on purpose, to see that the rest of the grid bears it
     Faults(faults::Faults),
+    /// Try a new version of an expert on a growing share of its requests; a worse one is taken back by itself
+    Rollout(rollout::Rollout),
+    /// Show how the requests of an expert are split among its versions
+    Traffic(traffic::Traffic),
     /// Find what is wrong with a grid file and with packages, without a grid
     Check(check::Check),
     #[command(hide = true)]
@@ -100,6 +108,8 @@ async fn run(global: Global, command: Command) -> Result<Exit, Error> {
         Command::Route(route) => route.run(&global).await,
         Command::Experts(experts) => experts.run(&global).await,
         Command::Faults(faults) => faults.run(&global).await,
+        Command::Rollout(rollout) => rollout.run(&global).await,
+        Command::Traffic(traffic) => traffic.run(&global).await,
         Command::Check(check) => check.run(&global),
         Command::Launch(launch) => launch.run(),
     }

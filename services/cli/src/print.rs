@@ -4,7 +4,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
@@ -63,6 +63,19 @@ pub(crate) fn lines(mut table: Table) -> String {
     let mut text = table.trim_fmt();
     text.push('\n');
     text
+}
+
+/// `share` of a line of `width` characters, e.g. `#####---------------`
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    let n_full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
+    // A little is not nothing.
+    let n_full = if share > 0.0 { n_full.max(1) } else { 0 };
+    format!("{}{}", "#".repeat(n_full), "-".repeat(width.saturating_sub(n_full)))
+}
+
+/// Makes what is printed next take the place of what was there; in a file they follow each other.
+pub(crate) fn clear_screen() -> &'static str {
+    if io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" }
 }
 
 /// A cell with a text that someone else wrote.

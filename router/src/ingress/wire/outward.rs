@@ -195,6 +195,8 @@ fn version(version: &catalog::Version) -> v1::Version {
         weight: version.weight,
         label: version.label.map_or_else(String::new, |label| label.to_string()),
         model_sha256: digests.into_iter().find(|digest| !digest.is_empty()).unwrap_or_default(),
+        calls: version.calls.n_ended(),
+        failed: version.calls.n_failed(),
     }
 }
 

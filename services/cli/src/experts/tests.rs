@@ -14,7 +14,7 @@ fn grid() -> ListExpertsResponse {
         version: version.to_owned(),
         weight,
         label: label.to_owned(),
-        model_sha256: String::new(),
+        ..Version::default()
     };
     ListExpertsResponse {
         experts: vec![Expert {

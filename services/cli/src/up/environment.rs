@@ -12,6 +12,9 @@ pub(crate) const FOR_ALL: [(&str, &str); 3] = [
     ("RUST_LIB_BACKTRACE", "0"),
 ];
 
+/// Where the router keeps what its rollouts are doing.
+pub(crate) const ROLLOUTS: &str = "NANOGRID__ROLLOUTS__STATE";
+
 /// Which settings a process does not know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -28,7 +31,7 @@ impl Kind {
     fn is_foreign(self, name: &OsStr) -> bool {
         let tables: &[&str] = match self {
             Self::Router => &["PACKAGES", "INFERENCE"],
-            Self::Expert => &["GRID", "CLASSIFIER", "REQUEST"],
+            Self::Expert => &["GRID", "CLASSIFIER", "REQUEST", "ADMISSION", "FAULTS", "ROLLOUTS", "SHADOW"],
         };
         let table = name.to_str().and_then(|name| name.strip_prefix("NANOGRID__")?.split("__").next());
         table.is_some_and(|table| tables.contains(&table))
@@ -44,6 +47,7 @@ mod tests {
         let is_foreign = |kind: Kind, name: &str| kind.is_foreign(OsStr::new(name));
         assert!(is_foreign(Kind::Router, "NANOGRID__INFERENCE__WORKERS"));
         assert!(is_foreign(Kind::Expert, "NANOGRID__REQUEST__MAX_EXPERTS"));
+        assert!(is_foreign(Kind::Expert, ROLLOUTS));
         for kind in [Kind::Router, Kind::Expert] {
             assert!(!is_foreign(kind, "NANOGRID__SERVER__MAX_MESSAGE"));
             assert!(

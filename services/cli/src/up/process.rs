@@ -46,6 +46,8 @@ pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
+    /// Settings beside the arguments, in place of those that `up` was started with.
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) address: SocketAddr,
     pub(crate) log: PathBuf,
     pub(crate) targets: Vec<Target>,
@@ -142,6 +144,7 @@ impl Supervisor {
             .arg(&spec.program)
             .args(&spec.arguments)
             .envs(environment::FOR_ALL)
+            .envs(spec.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(stderr)

@@ -36,6 +36,11 @@ impl RunFolder {
         self.path.join("grid.toml")
     }
 
+    /// Outlives the grid: the next one goes on where this one was.
+    pub(crate) fn rollouts(&self) -> PathBuf {
+        self.path.join("rollouts.json")
+    }
+
     pub(crate) fn log(&self, process: &str) -> PathBuf {
         self.path.join(format!("{process}.log"))
     }

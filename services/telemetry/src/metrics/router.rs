@@ -235,6 +235,21 @@ impl CallMetrics {
         self.0.outcomes[status as usize].inc();
     }
 
+    /// Calls so far, however they ended.
+    pub fn n_ended(&self) -> u64 {
+        self.0.outcomes.iter().map(Counter::get).sum()
+    }
+
+    /// Those among them that should have been answered, and were not.
+    pub fn n_failed(&self) -> u64 {
+        let has_failed = |status: &CallStatus| match status {
+            CallStatus::Failed | CallStatus::TimedOut | CallStatus::Shed | CallStatus::CircuitOpen => true,
+            CallStatus::Answered | CallStatus::Abstained | CallStatus::Cancelled => false,
+        };
+        let failed = CallStatus::ALL.iter().filter(|status| has_failed(status));
+        failed.map(|status| self.0.outcomes[*status as usize].get()).sum()
+    }
+
     /// A client said what an answer was worth.
     pub fn feedback(&self, kind: FeedbackKind) {
         self.0.feedback[kind as usize].inc();
