@@ -36,6 +36,7 @@ pub struct RouterServer {
     registry: Registry,
     max_message: usize,
     reload_every: Duration,
+    rollout_tick: Duration,
 }
 
 /// Why a router cannot start.
@@ -113,6 +114,7 @@ impl RouterServer {
             registry,
             max_message,
             reload_every: settings.reload_every,
+            rollout_tick: settings.rollout_tick,
         })
     }
 
@@ -128,7 +130,7 @@ impl RouterServer {
 
     /// Serves until `shutdown` resolves and the drain is over.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), nanogrid_serving::Error> {
-        let Self { server, router, discovery, registry, max_message, reload_every } = self;
+        let Self { server, router, discovery, registry, max_message, reload_every, rollout_tick } = self;
         let grid = GridServer::new(GridService::new(router.clone()))
             .max_decoding_message_size(max_message)
             .max_encoding_message_size(max_message)
@@ -151,7 +153,7 @@ impl RouterServer {
         tokio::select! {
             served = server.serve(Services::new().with(grid).with(oip), Some(ops), registry, shutdown) => served,
             () = discovery.follow(reload_every) => Ok(()),
-            () = rollouts.run() => Ok(()),
+            () = rollouts.run(rollout_tick) => Ok(()),
         }
     }
 }

@@ -42,9 +42,6 @@ use crate::{
     shadow::{Disagreement, Shadow, Watch},
 };
 
-/// A rollback is at most this late.
-const TICK: Duration = Duration::from_secs(1);
-
 /// Of the stable version's answers while a canary is tried: enough to compare a few a second on a busy expert, and little
 /// more work on a small box.
 const SHADOW_SHARE: f64 = 0.1;
@@ -107,9 +104,9 @@ impl Rollouts {
         Ok(rollouts)
     }
 
-    /// Decides once a second; never returns. Dropping it leaves every rollout where it is.
-    pub async fn run(self: Arc<Self>) {
-        let mut ticks = interval(TICK);
+    /// Decides with every tick; never returns. Dropping it leaves every rollout where it is.
+    pub async fn run(self: Arc<Self>, tick: Duration) {
+        let mut ticks = interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let somebody_changed = tokio::select! {

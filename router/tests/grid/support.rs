@@ -99,6 +99,7 @@ impl Grid {
             reload_every: Duration::from_millis(10),
             classifier: None,
             rollouts: Some(folder.path().join("rollouts.json")),
+            rollout_tick: Duration::from_millis(10),
             ..RouterSettings::default()
         };
         settings.server.listen.set_port(0);

@@ -45,6 +45,8 @@ pub struct RouterSettings {
     pub max_bytes_in_flight: usize,
     /// `rollouts.state`: the file in which rollouts outlive the router; an empty text = they end with it.
     pub rollouts: Option<PathBuf>,
+    /// `rollouts.tick`: between two looks at what speaks against a canary; a rollback is at most as late.
+    pub rollout_tick: Duration,
     /// `faults.allowed`: may operators make calls fail on purpose?
     pub faults_allowed: bool,
     /// `shadow.keep-payload`: may disagreements between versions be kept with what the client sent?
@@ -128,11 +130,13 @@ struct RawAdmission {
 struct RawRollouts {
     #[serde(deserialize_with = "setting::path")]
     state: Option<PathBuf>,
+    #[serde(deserialize_with = "setting::duration_above_zero")]
+    tick: Duration,
 }
 
 impl Default for RawRollouts {
     fn default() -> Self {
-        Self { state: Some("rollouts.json".into()) }
+        Self { state: Some("rollouts.json".into()), tick: Duration::from_secs(1) }
     }
 }
 
@@ -212,6 +216,7 @@ impl From<Raw> for RouterSettings {
             max_in_flight: admission.max_in_flight.get(),
             max_bytes_in_flight: admission.max_bytes.get(),
             rollouts: rollouts.state,
+            rollout_tick: rollouts.tick,
             faults_allowed: faults.allowed,
             keep_shadow_payload: shadow.keep_payload,
         }
