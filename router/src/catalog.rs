@@ -226,10 +226,11 @@ fn breaker(settings: &grid::Breaker) -> BreakerSettings {
     }
 }
 
-/// A version has no other one beside it to take its calls, so that a few failures in a row must not close it: only the
-/// share of its calls that fail, retries and all.
+/// A version may have nobody beside it to take its calls. So a few failures in a row do not open its gate, but only the share
+/// of its calls that fail, retries and all; and its rests do not grow, since while it rests nobody may answer.
 fn gate(settings: &grid::Breaker) -> BreakerSettings {
-    BreakerSettings { consecutive_failures: u32::MAX, ..breaker(settings) }
+    let endpoint = breaker(settings);
+    BreakerSettings { consecutive_failures: u32::MAX, longest_rest: endpoint.rest, ..endpoint }
 }
 
 impl Grid {
