@@ -57,12 +57,7 @@ async fn hang_and_count(
 ) -> Option<Status> {
     let mut told = None;
     let mut asked: Vec<_> = (0..n).map(|_| hang(&host.client, criticality)).collect();
-    let line = |refused| {
-        format!(
-            "nanogrid_shed_total{{model=\"weather\",version=\"1\",criticality=\"{criticality}\",reason=\"full\"}} {refused}"
-        )
-    };
-    wait_for(host, &line(expected)).await;
+    wait_for(host, &shed_line(criticality, expected)).await;
     // The answers of those that were counted are on their way.
     for _ in 0..expected {
         let (status, _, rest) = futures::future::select_all(asked).await;
@@ -71,6 +66,12 @@ async fn hang_and_count(
     }
     hanging.extend(asked);
     told
+}
+
+fn shed_line(criticality: &str, n: usize) -> String {
+    format!(
+        "nanogrid_shed_total{{model=\"weather\",version=\"1\",criticality=\"{criticality}\",reason=\"full\"}} {n}"
+    )
 }
 
 #[tokio::test]
@@ -87,8 +88,9 @@ async fn the_least_critical_are_shed_first_and_told_when_to_come_back() {
     let pushback = told.metadata().get("grpc-retry-pushback-ms").expect("when to come back");
     assert!((1..=1000).contains(&pushback.to_str().unwrap().parse::<u64>().unwrap()), "{pushback:?}");
     assert_eq!(told.metadata().get("x-nanogrid-expert").unwrap(), "weather");
-    // The other two places, and 4 of the queue.
-    hang_and_count(&host, &mut hanging, "CRITICAL", 8, 2).await.expect("refused");
+    // The other two places, and all of the queue: those who wait in it make way.
+    hang_and_count(&host, &mut hanging, "CRITICAL", 12, 2).await.expect("refused");
+    wait_for(&host, &shed_line("SHEDDABLE", 6)).await;
     for line in ["nanogrid_limit", "nanogrid_limit_in_flight"] {
         wait_for(&host, &format!("{line}{{model=\"weather\",version=\"1\"}} 4")).await;
     }

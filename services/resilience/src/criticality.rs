@@ -2,7 +2,7 @@
 //! requests are given up early, so that the important ones need not be given up late.
 //!
 //! A class is a share of a limit: SHEDDABLE is let in while less than half of the limit is taken, CRITICAL_PLUS until all
-//! of it is. So nothing needs to be pushed out again for something more important: there is still room for it.
+//! of it is. So there is still room for something more important, without anything that has begun being stopped for it.
 
 use std::{fmt, str::FromStr};
 

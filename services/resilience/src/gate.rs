@@ -7,8 +7,9 @@
 //!      `--neither: shed
 //! ```
 //!
-//! Both the limit and the queue keep room for what is more important ([`Criticality`]), and whoever leaves makes way for the
-//! most important one who waits: the oldest of them usually, the newest under overload ([`CoDel`]). Nothing here waits for
+//! Both the limit and the queue keep room for what is more important ([`Criticality`]), and nobody is turned away while
+//! somebody less important waits. Whoever leaves makes way for the most important one who waits: the oldest of them usually,
+//! the newest under overload ([`CoDel`](crate::CoDel)). Nothing here waits for
 //! anything but a permit, and a future that is dropped leaves nothing behind.
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ pub enum Refused {
 /// Where somebody was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShedReason {
-    /// At the door: the queue has no room for its class.
+    /// At the door, or for somebody more important: the queue has no room for its class.
     Full,
     /// In the queue, which stood still for too long.
     Waited,

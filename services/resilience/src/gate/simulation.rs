@@ -169,6 +169,21 @@ async fn below_capacity_next_to_nobody_is_shed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_few_batches_of_callers_who_ask_again_and_again_are_not_shed() {
+    let server = Server::new(BATCHED, 16);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..4 * BATCHED.most {
+        let server = Arc::clone(&server);
+        callers.spawn(async move {
+            for _ in 0..500 {
+                server.serve(Criticality::Critical, Instant::now() + SECOND).await.expect("answered");
+            }
+        });
+    }
+    callers.join_all().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_everything_times_out_the_limit_falls_and_afterwards_it_recovers() {
     let server = Server::new(BATCHED, 16);
     let healthy = server.load(1.5, BATCHED, 2 * SECOND).await;

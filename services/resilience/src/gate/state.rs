@@ -71,7 +71,7 @@ impl State {
             // Those who left on their own hold no place.
             self.waiting.iter_mut().for_each(|class| class.retain(|waiter| !waiter.turn.is_closed()));
         }
-        if self.n_waiting() >= most {
+        if self.n_waiting() >= most && !self.push_out_below(class) {
             return Entered::Out(self.shed(class, ShedReason::Full));
         }
         let (turn, answer) = oneshot::channel();
@@ -96,7 +96,7 @@ impl State {
             // Only a deadline that could have been met counts: a client whose deadlines are hopeless must not make the
             // server small for all others. As long as nothing was ever answered, none is known to be hopeless.
             let given = deadline.saturating_duration_since(granted);
-            if given >= self.tolerated() {
+            if self.limiter.own().is_none_or(|own| given >= Limiter::tolerated(own)) {
                 self.limiter.missed();
             }
         }
@@ -114,18 +114,14 @@ impl State {
 
     pub(super) fn now(&self) -> GateNow {
         let (limit, in_flight, waiting) = (self.limiter.limit(), self.in_flight, self.n_waiting());
-        // Asked after every request, and usually nobody waits: then not even the clock is read.
-        let overloaded = waiting > 0 && {
-            let now = Instant::now();
-            Criticality::ALL.into_iter().any(|class| self.is_overloaded(class, now))
-        };
+        let overloaded = Criticality::ALL.into_iter().any(|class| self.is_overloaded(class));
         GateNow { limit, in_flight, waiting, overloaded }
     }
 
     /// Gives every free place to the most important who wait.
     fn let_in(&mut self, gate: &Arc<Gate>, now: Instant) {
         for class in Criticality::ALL.into_iter().rev() {
-            let newest_first = self.is_overloaded(class, now);
+            let newest_first = self.is_overloaded(class);
             while self.has_room_for(class) {
                 let waiting = &mut self.waiting[class as usize];
                 let next = if newest_first { waiting.pop_back() } else { waiting.pop_front() };
@@ -147,17 +143,36 @@ impl State {
 
     /// Sheds those who waited too long in a queue that stands.
     fn give_up_stale(&mut self, now: Instant) {
+        let tolerated = self.tolerated();
         for class in Criticality::ALL {
-            if !self.is_overloaded(class, now) {
+            let Some(oldest) = self.waiting[class as usize].front() else { continue };
+            let codel = &mut self.codel[class as usize];
+            codel.waits(oldest.since, now, tolerated);
+            if !codel.is_overloaded() {
                 continue;
             }
-            let longest = self.codel[class as usize].target(self.tolerated());
+            let longest = codel.target(tolerated);
             let is_stale = |waiter: &Waiter| now.duration_since(waiter.since) > longest;
             while self.waiting[class as usize].front().is_some_and(is_stale) {
-                let shed = self.shed(class, ShedReason::Waited);
-                let Some(waiter) = self.waiting[class as usize].pop_front() else { break };
-                let _ = waiter.turn.send(Err(shed));
+                self.shed_oldest(class, ShedReason::Waited);
             }
+        }
+    }
+
+    /// Makes room at the cost of somebody less important. There may be nobody.
+    fn push_out_below(&mut self, class: Criticality) -> bool {
+        let lower = Criticality::ALL.into_iter().take_while(|lower| *lower < class);
+        let lowest = lower.into_iter().find(|lower| !self.waiting[*lower as usize].is_empty());
+        lowest.is_some_and(|lowest| {
+            self.shed_oldest(lowest, ShedReason::Full);
+            true
+        })
+    }
+
+    fn shed_oldest(&mut self, class: Criticality, reason: ShedReason) {
+        let shed = self.shed(class, reason);
+        if let Some(waiter) = self.waiting[class as usize].pop_front() {
+            let _ = waiter.turn.send(Err(shed));
         }
     }
 
@@ -200,14 +215,14 @@ impl State {
         (self.limiter.limit() * LIMITS_IN_QUEUE).max(in_interval).min(self.queue)
     }
 
-    fn is_overloaded(&self, class: Criticality, now: Instant) -> bool {
-        !self.waiting[class as usize].is_empty()
-            && self.codel[class as usize].is_overloaded(now, self.tolerated())
+    fn is_overloaded(&self, class: Criticality) -> bool {
+        !self.waiting[class as usize].is_empty() && self.codel[class as usize].is_overloaded()
     }
 
-    /// The wait that the work itself calls for: as long as inside.
+    /// The wait that the work itself calls for: twice what is tolerated inside. Callers who ask again as soon as they are
+    /// answered, a few batches of them, make a queue that never empties and still moves; they are no overload.
     fn tolerated(&self) -> Duration {
-        self.limiter.own().map(Limiter::tolerated).unwrap_or_default()
+        self.limiter.own().map(Limiter::tolerated).unwrap_or_default() * 2
     }
 
     fn note_if_empty(&mut self, now: Instant) {

@@ -105,6 +105,23 @@ async fn sheddable_requests_leave_half_of_the_limit_and_half_of_the_queue_to_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_makes_way_for_the_more_important_when_the_queue_is_full() {
+    let gate = gate(1, 2);
+    let _running = inside(critical(&gate).await).await;
+    let sheddable = ask(&gate, Criticality::Sheddable, None).await;
+    let first = critical(&gate).await;
+    let second = critical(&gate).await;
+    assert_eq!(shed(sheddable.await.unwrap().unwrap_err()).0, ShedReason::Full);
+    assert!(!first.is_finished() && !second.is_finished());
+    assert_eq!(
+        shed(critical(&gate).await.await.unwrap().unwrap_err()).0,
+        ShedReason::Full,
+        "nobody is below it"
+    );
+    assert_eq!(gate.now().waiting, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_queue_that_stands_gives_up_the_old_and_serves_the_newest() {
     let gate = gate(1, 8);
     let running = inside(critical(&gate).await).await;

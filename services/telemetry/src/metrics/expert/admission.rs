@@ -15,7 +15,7 @@ use crate::names::metric;
 label! {
     /// Where an expert turned a request away.
     ExpertShed {
-        /// At the door: the queue has no room for its criticality.
+        /// At the door, or for somebody more important: the queue has no room for its criticality.
         Full => "full",
         /// In the queue, which stood still for too long.
         Waited => "waited",
