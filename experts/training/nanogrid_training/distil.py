@@ -21,6 +21,8 @@ from .noise import varied, worn
 from .recipe import Model, Recipe
 from .rows import Example
 
+SAYS = "says.npz"  # what the teacher says of each text
+
 
 def _teacher(plan: Recipe, tokenizer: Tokenizer) -> Encoder:
     shape = EncoderShape(layers=plan.settings.teacher.layers, pieces=tokenizer.get_vocab_size(),
@@ -37,8 +39,11 @@ def teach(plan: Recipe, n_threads: int) -> None:
     settings, folder = plan.settings, _folder(plan)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    tokenizer = plan.tokenizer(settings.teacher.pieces)
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    saved = folder / "tokenizer.json"
+    if not saved.exists():
+        plan.tokenizer(settings.teacher.pieces).save(str(saved), pretty=False)
+    # Read again even when it is new: a run that goes on must number the pieces as the checkpoint does.
+    tokenizer = Tokenizer.from_file(str(saved))
     teacher = _teacher(plan, tokenizer)
     teacher.load_base(tokenizer)
     # The rows of the word pieces hold most of the weights and little of the task.
@@ -52,9 +57,17 @@ def teach(plan: Recipe, n_threads: int) -> None:
     course = learn.Course(f"{settings.name}: teacher", teacher, tokenizer, learning, epoch, loss,
                           folder / "checkpoint.pt")
     learn.train(plan, course, n_threads)
-    texts = sorted({example.text for example in plan.labelled()} | set(_unlabelled(plan)))
-    np.savez(folder / "says.npz", texts=np.array(texts),
-             logits=learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16))
+    says = _says(plan) if (folder / SAYS).exists() else {}
+    texts = sorted(({example.text for example in plan.labelled()} | set(_unlabelled(plan))) - says.keys())
+    if texts:
+        says |= zip(texts, learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16))
+        np.savez(folder / SAYS, texts=np.array(list(says)), logits=np.stack(list(says.values())))
+
+
+def _says(plan: Recipe) -> dict[str, np.ndarray]:
+    """The teacher's logits by text."""
+    said = np.load(_folder(plan) / SAYS)
+    return dict(zip(said["texts"].tolist(), said["logits"], strict=True))
 
 
 def _unlabelled(plan: Recipe) -> list[str]:
@@ -88,14 +101,12 @@ class Distilled:
 
 def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
     """Trains the student of this size, or goes on with it."""
-    settings, folder = plan.settings, _folder(plan)
+    settings = plan.settings
     torch.manual_seed(settings.seed)
-    said = np.load(folder / "says.npz")
-    says = dict(zip(said["texts"].tolist(), said["logits"], strict=True))
     unlabelled = _unlabelled(plan)
     labelled = plan.labelled()
     loss = Distilled(learn.Labels(labelled, len(plan.labels), settings.activation == "softmax", settings.learning),
-                     says, settings.teacher.temperature, settings.teacher.share)
+                     _says(plan), settings.teacher.temperature, settings.teacher.share)
 
     def epoch(rng: random.Random) -> list[Example]:
         known = [Example(worn(example.text, rng), example.labels, example.text) for example in labelled]
