@@ -18,6 +18,7 @@ mod operators;
 mod passthrough;
 mod reload;
 mod retries;
+mod rollouts;
 mod streams;
 mod support;
 mod traces;
