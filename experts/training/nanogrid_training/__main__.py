@@ -8,6 +8,7 @@
     curve      trains and measures the other sizes of the expert, and draws them beside the shipped one
     card       writes the README.md
     all        all of these
+    cost       measures the CPU time of the published versions anew (then: card)
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ STEPS = {
     "curve": steps.curve,
     "card": lambda plan, _: steps.write_card(plan),
 }
+ALONE = {"cost": lambda plan, _: steps.cost(plan)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nanogrid_training", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=[*STEPS, "all"])
+    parser.add_argument("step", choices=[*STEPS, *ALONE, "all"])
     parser.add_argument("expert", choices=settings.names())
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=settings.TRAINING_ROOT / "runs", help="checkpoints go here")
@@ -40,7 +42,7 @@ def main() -> None:
 
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
     for step in STEPS if args.step == "all" else [args.step]:
-        STEPS[step](plan, args.threads)
+        (STEPS | ALONE)[step](plan, args.threads)
 
 
 if __name__ == "__main__":
