@@ -76,10 +76,10 @@ impl Dispatch {
         let (started, endpoint, is_overdue) = (Instant::now(), first.endpoint, AtomicBool::new(false));
         tried.push(endpoint);
         let mut first = pin!(self.attempt(leg, first, Try { number: tried.n_attempts(), kind }, &is_overdue));
-        if !has_other(leg.version, tried) {
+        if leg.version.endpoints.len() < 2 {
             return (first.await, endpoint);
         }
-        if let Some(after) = hedge_after(leg) {
+        if let Some(after) = hedge_after(leg).filter(|_| has_other(leg.version, tried)) {
             if let Ok(answer) = timeout_at(started + after, first.as_mut()).await {
                 return (answer, endpoint);
             }
@@ -95,11 +95,17 @@ impl Dispatch {
                 return (answer, by.unwrap_or(endpoint));
             }
         }
-        if let Ok(answer) = timeout_at(started + patience(leg), first.as_mut()).await {
-            return (answer, endpoint);
+        // Nobody else may be ready now, and somebody in a moment: in a rolling restart everyone is away once.
+        loop {
+            if let Ok(answer) = timeout_at(Instant::now() + patience(leg), first.as_mut()).await {
+                return (answer, endpoint);
+            }
+            is_overdue.store(true, Ordering::Relaxed);
+            endpoint.history.is_overdue();
+            if has_other(leg.version, tried) || leg.limit.left() < LAST_LOOK {
+                break;
+            }
         }
-        is_overdue.store(true, Ordering::Relaxed);
-        endpoint.history.is_overdue();
         let Some(second) = self.may_rescue(leg, tried) else { return (first.await, endpoint) };
         debug!(address = &*endpoint.identity.address, "silent for too long: asking another one beside it");
         let (answer, by) = Box::pin(self.both(leg, first, second, AttemptKind::Retry, tried)).await;
@@ -126,6 +132,9 @@ impl Dispatch {
         }
     }
 }
+
+/// Nobody answers in less time from a standing start.
+const LAST_LOOK: Duration = Duration::from_millis(5);
 
 /// Is there nothing to gain from waiting for another one's answer?
 fn is_final(answer: &Answer) -> bool {
