@@ -108,13 +108,13 @@ impl Rollouts {
     pub async fn run(self: Arc<Self>, tick: Duration) {
         let mut ticks = interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_unsaved = false;
         loop {
-            let somebody_changed = tokio::select! {
-                _ = ticks.tick() => false,
+            is_unsaved |= tokio::select! {
+                _ = ticks.tick() => self.tick(now_ms()),
                 () = self.changed.notified() => true,
             };
-            let decided = !somebody_changed && self.tick(now_ms());
-            self.save(decided || somebody_changed).await;
+            is_unsaved = !self.save(is_unsaved).await;
         }
     }
 
@@ -308,15 +308,24 @@ impl Rollouts {
         self.shadow.watch(expert, is_running.then_some(watch));
     }
 
-    async fn save(self: &Arc<Self>, durable: bool) {
-        let (this, state) = (self.clone(), self.all());
-        if state.rollouts.is_empty() {
-            return;
+    /// Evidence is saved as it comes, and what was decided is also waited for. Says whether nothing is left to be saved.
+    async fn save(self: &Arc<Self>, was_decided: bool) -> bool {
+        let state = self.all();
+        let mut kept = state.rollouts.values();
+        if !was_decided && kept.all(|kept| kept.rollout.is_over()) {
+            return true;
         }
-        let saved = tokio::task::spawn_blocking(move || this.store.save(&state, durable)).await;
-        if let Ok(Err(error)) = saved {
-            self.metrics.save_failed();
-            warn!(%error, "rollouts are not saved: a restart would go on from an older state");
+        let this = self.clone();
+        let saved = tokio::task::spawn_blocking(move || this.store.save(&state, was_decided)).await;
+        match saved {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                self.metrics.save_failed();
+                warn!(%error, "rollouts are not saved: a restart would go on from an older state");
+                !was_decided
+            }
+            // The router ends.
+            Err(_) => !was_decided,
         }
     }
 
