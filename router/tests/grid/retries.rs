@@ -187,6 +187,28 @@ async fn a_call_to_a_silent_endpoint_is_rescued_by_another_one_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_to_a_silent_endpoint_is_rescued_by_one_that_becomes_ready_while_it_waits() {
+    let (silent, later) = (labels("intent", "silent"), labels("intent", "later"));
+    silent.behave(Behaviour::hangs());
+    later.set_serving(false);
+    let addresses = vec![silent.address(), later.address()];
+    let grid =
+        Grid::start_with(&[entry("intent", &silent).versions(vec![(1, 100, addresses)])], |_| {}).await;
+    grid.until(|experts| {
+        let ready =
+            |address| experts[0].endpoints.iter().any(|known| known.address == address && known.ready);
+        ready(silent.address()) && !ready(later.address())
+    })
+    .await;
+    let serve = async {
+        eventually("the silent one is asked", || silent.n_calls() == 1).await;
+        later.set_serving(true);
+    };
+    let (response, ()) = tokio::join!(ask(&grid), serve);
+    assert_eq!((label(&response, "intent"), outcome_of(&response, "intent").attempts), ("later", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_endpoints_cost_no_request_while_another_one_is_there() {
     let (mut one, mut two) = (labels("intent", "one"), labels("intent", "two"));
     for expert in [&one, &two] {
