@@ -316,6 +316,7 @@ impl Rollouts {
             return true;
         }
         let this = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "once a tick, for a disk that may be slow")]
         let saved = tokio::task::spawn_blocking(move || this.store.save(&state, was_decided)).await;
         match saved {
             Ok(Ok(())) => true,
