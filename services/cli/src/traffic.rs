@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use comfy_table::{Attribute, CellAlignment, Color};
-use nanogrid_proto::v1::{Expert, Version};
+use nanogrid_proto::v1::Expert;
 use serde_json::{Value, json};
 
 use crate::{
@@ -187,6 +187,8 @@ fn to_json(parts: &[Part], over: Duration) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use nanogrid_proto::v1::Version;
+
     use super::*;
 
     fn expert(versions: &[(u64, u64)]) -> Expert {

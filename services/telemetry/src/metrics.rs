@@ -29,8 +29,9 @@ pub use expert::{
 pub use router::{
     AdmissionMetrics, Answered, AttemptKind, CacheMetrics, CacheResult, CallMetrics, CallStatus,
     ClassifierProblem, DecidedBy, DispatchMetrics, EjectionReason, EndpointGauge, EndpointState,
-    FallbackKind, FaultKind, FeedbackKind, HedgeOutcome, RetryDenied, RolloutEvent, RolloutEvidence, RolloutMetrics, RouterMetrics, RouterStage,
-    ShadowMetrics, ShadowResult, ShedReason, Verdict, VersionMetrics,
+    FallbackKind, FaultKind, FeedbackKind, HedgeOutcome, RetryDenied, RolloutEvent, RolloutEvidence,
+    RolloutMetrics, RouterMetrics, RouterStage, ShadowMetrics, ShadowResult, ShedReason, Verdict,
+    VersionMetrics,
 };
 pub use rpc::{CallInFlight, MethodMetrics, Panics, RpcMetrics};
 

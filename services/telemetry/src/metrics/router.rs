@@ -27,13 +27,13 @@ pub use dispatch::{AttemptKind, DispatchMetrics, FallbackKind, HedgeOutcome, Ret
 use endpoint::Endpoints;
 pub use endpoint::{EjectionReason, EndpointGauge};
 pub use fault::FaultKind;
-pub use rollout::{RolloutEvent, RolloutEvidence, RolloutMetrics};
 use labels::{
     AnswerLabels, DecisionLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels, VersionLabels,
 };
 pub use labels::{
     Answered, CallStatus, ClassifierProblem, DecidedBy, EndpointState, FeedbackKind, RouterStage, Verdict,
 };
+pub use rollout::{RolloutEvent, RolloutEvidence, RolloutMetrics};
 pub use shadow::{ShadowMetrics, ShadowResult};
 
 /// The router's families and their pre-resolved series. Register once per registry.
