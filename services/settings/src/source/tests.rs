@@ -80,7 +80,17 @@ fn the_bounds_of_the_limit_fit_together() {
         &[],
         "expert.toml:2: limit: `initial` must be between `min`, 1, and `max`, 8: 9",
     );
-    refused("[limit]\nmin = 0\n", &[], "expert.toml:2: limit.min: must be at least 1: 0");
+    refused("[limit]\nmin = 0\n", &[], "expert.toml:2: limit.min: must be at least 1: `0`");
+}
+
+#[test]
+fn rollouts_have_a_state_and_a_tick_from_file_or_environment() {
+    let variables = [("NANOGRID__ROLLOUTS__STATE", "run/rollouts.json")];
+    let settings: RouterSettings = read("[rollouts]\ntick = \"250ms\"\n", &variables).expect("good");
+    assert_eq!(settings.rollouts, Some(PathBuf::from("run/rollouts.json")));
+    assert_eq!(settings.rollout_tick, Duration::from_millis(250));
+    let memory: RouterSettings = read("[rollouts]\nstate = \"\"\n", &[]).expect("good");
+    assert_eq!(memory.rollouts, None);
 }
 
 #[test]
@@ -173,7 +183,7 @@ fn unknown_keys_are_refused_in_file_and_environment() {
     refused(
         "[sever]\nlisten = \"127.0.0.1:1\"\n",
         &[],
-        "expert.toml:2: sever: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`",
+        "expert.toml:2: sever: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`, `limit`, `repository`",
     );
     refused(
         "",
@@ -190,7 +200,7 @@ fn all_problems_are_reported_at_once() {
     refused(
         "colour = \"red\"\n[server]\nlisten = \"a\"\n\n\n\n\n\n\n\n\n\nops = \"b\"\n",
         &[("NANOGRID__INFERENCE__WORKERS", "0")],
-        "expert.toml:1: colour: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`: `red`\n\
+        "expert.toml:1: colour: unknown key, expected one of `server`, `telemetry`, `packages`, `inference`, `limit`, `repository`: `red`\n\
          expert.toml:3: server.listen: invalid socket address syntax: `a`\n\
          expert.toml:13: server.ops: invalid socket address syntax: `b`\n\
          environment variable NANOGRID__INFERENCE__WORKERS: inference.workers: must be at least 1: `0`",
