@@ -145,11 +145,17 @@ impl Drop for Lesson<'_> {
     fn drop(&mut self) {
         let Some((permit, pending)) = self.held.take() else { return };
         let waited = self.started.elapsed();
-        if self.is_overdue.load(Ordering::Relaxed) && is_ample(self.endpoint, waited) {
-            pending.failed(self.penalty(&CallError::Cancelled));
+        if !self.is_overdue.load(Ordering::Relaxed) {
+            pending.left(waited);
+            return self.tell_breaker(permit, Verdict::Neutral);
+        }
+        // Whether it is unwell or only slow: others are faster, and get the calls. Just how slow it is nobody waited for.
+        let penalty = self.penalty(&CallError::Cancelled);
+        if is_ample(self.endpoint, waited) {
+            pending.failed(penalty);
             self.tell_breaker(permit, Verdict::Failure);
         } else {
-            pending.left(waited);
+            pending.left(waited.max(penalty));
             self.tell_breaker(permit, Verdict::Neutral);
         }
     }
