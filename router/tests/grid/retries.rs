@@ -166,8 +166,8 @@ async fn when_everything_is_down_attempts_stay_within_a_tenth_of_the_requests() 
 async fn a_call_to_a_silent_endpoint_is_rescued_by_another_one_in_time() {
     let (silent, well) = (labels("intent", "silent"), labels("intent", "well"));
     let grid = grid_of(&[&silent, &well], "").await;
-    // From here on, what is usual is known.
-    for _ in 0..240 {
+    // From here on, what is usual is known of each of them: that takes a hundred answers.
+    for _ in 0..600 {
         ask(&grid).await;
     }
     silent.behave(Behaviour::hangs());
