@@ -14,7 +14,9 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use nanogrid_resilience::Criticality;
+use nanogrid_serving::status::metadata;
 use nanogrid_telemetry::metrics::{self, AdmissionMetrics, ShedReason};
 use tonic::Status;
 
@@ -170,6 +172,12 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         self.only(0);
     }
+}
+
+/// What metadata say of a request, as far as it can be read. What is wrong with it is told to the client where the request is
+/// read as a whole.
+pub fn told(headers: &HeaderMap) -> Option<Criticality> {
+    headers.get(metadata::CRITICALITY)?.to_str().ok()?.parse().ok()
 }
 
 /// Adds `n` unless it becomes more than `limit`.

@@ -132,15 +132,15 @@ impl Catalog {
     /// Has a rollout say how an expert's calls are split, or the grid file again. In force for every request from now on.
     pub fn steer(&self, expert: &ExpertName, steering: Option<Steering>) {
         let mut orders = self.orders();
-        let before = match steering {
-            Some(steering) => {
-                orders.steering.insert(expert.clone(), steering.clone()).as_ref() == Some(&steering)
-            }
-            None => orders.steering.remove(expert).is_none(),
-        };
-        if !before {
-            self.make(&orders, self.now().generation);
+        let before = orders.steering.get(expert);
+        if before == steering.as_ref() {
+            return;
         }
+        match steering {
+            Some(steering) => orders.steering.insert(expert.clone(), steering),
+            None => orders.steering.remove(expert),
+        };
+        self.make(&orders, self.now().generation);
     }
 
     /// The versions that the grid file names for an expert, with its weights.

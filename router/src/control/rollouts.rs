@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nanogrid_proto::v1;
 use nanogrid_rollout::{ALL, Change, Margins, Phase, Plan, Rollout, Step, Verdict};
-use nanogrid_settings::{ExpertName, VersionLabel};
+use nanogrid_settings::ExpertName;
 
 use crate::{
     catalog::Grid,
@@ -20,8 +20,8 @@ pub(super) fn plan(request: v1::StartRolloutRequest, grid: &Grid) -> Result<(Exp
     let canary = number("canary", &canary)?;
     let stable = match stable.as_str() {
         "" => {
-            let labelled = expert.versions.iter().find(|version| version.label == Some(VersionLabel::Stable));
-            labelled.map_or(expert.versions[expert.main_version()].number, |version| version.number)
+            let idx = expert.stable_version().unwrap_or_else(|| expert.main_version());
+            expert.versions[idx].number
         }
         stable => number("stable", stable)?,
     };

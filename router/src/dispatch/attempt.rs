@@ -189,7 +189,8 @@ fn span(leg: &Leg<'_>, endpoint: &Endpoint, attempt: Try) -> Span {
     )
 }
 
-fn record(span: &Span, answer: &Answer) {
+/// How it ended, as the conventions for RPC have it: of a try and of a whole call alike.
+pub(super) fn record(span: &Span, answer: &Answer) {
     let code = answer.as_ref().map_or_else(CallError::code, |_| tonic::Code::Ok);
     let code_name = names::status_code(code as i32);
     span.record(names::attribute::RPC_STATUS_CODE, code_name);

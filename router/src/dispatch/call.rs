@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use nanogrid_proto::inference::ModelInferRequest;
 use nanogrid_resilience::{Criticality, Transition, Verdict};
-use nanogrid_serving::status::metadata;
 use nanogrid_telemetry::{
     TraceId,
     metrics::{CallMetrics, CallStatus},
@@ -20,11 +19,12 @@ use tonic::Response;
 use tracing::{Instrument, Span, debug, field::Empty, info, info_span, warn};
 
 use super::{
-    Dispatch,
+    Dispatch, attempt,
     attempts::Asked,
     client::{self, TimeLimit},
 };
 use crate::{
+    admission,
     catalog::{Expert, Version},
     error::CallError,
     shadow::Live,
@@ -68,17 +68,11 @@ impl<'a> Leg<'a> {
 
     /// As it is sent: the client's, but for the name and the version of the model.
     pub(super) fn message(&self) -> ModelInferRequest {
-        ModelInferRequest {
-            model_name: self.expert.name.to_string(),
-            model_version: self.version.number.to_string(),
-            ..self.message.clone()
-        }
+        client::addressed(self.message, &self.expert.name, self.version.number)
     }
 
     fn criticality(&self) -> Criticality {
-        let word = self.headers.get(metadata::CRITICALITY).and_then(|word| word.to_str().ok());
-        // Checked where it came in.
-        word.and_then(|word| word.parse().ok()).unwrap_or_default()
+        admission::told(self.headers).unwrap_or_default()
     }
 }
 
@@ -235,16 +229,12 @@ fn span(leg: &Leg<'_>) -> Span {
 }
 
 fn record(span: &Span, Asked { answer, endpoint, n_attempts, .. }: &Asked) {
-    let code = answer.as_ref().map_or_else(CallError::code, |_| tonic::Code::Ok);
-    let code_name = names::status_code(code as i32);
-    span.record(names::attribute::RPC_STATUS_CODE, code_name);
+    attempt::record(span, answer);
     span.record("nanogrid.attempts", n_attempts);
     if let Some(endpoint) = endpoint {
         span.record(names::attribute::NETWORK_PEER_ADDRESS, &**endpoint);
     }
     if let Err(error) = answer {
-        span.record(names::attribute::OTEL_STATUS_CODE, "error");
-        span.record(names::attribute::ERROR_TYPE, code_name);
         debug!(parent: span, %error, "no answer");
     }
 }

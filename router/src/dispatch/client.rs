@@ -12,6 +12,7 @@ use nanogrid_proto::{
     },
     tensor::{Data, Tensor, set_inputs},
 };
+use nanogrid_settings::ExpertName;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Extensions, Response, metadata::MetadataMap, transport::Channel};
 use tracing::Span;
@@ -46,6 +47,15 @@ pub(super) fn message(request: &Request) -> ModelInferRequest {
 
 /// How often the call was sent before (gRFC A6). Also read from callers: whoever retries itself gets fewer retries here.
 pub(crate) const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// `message` as it is, but for the name and the version of the model.
+pub(crate) fn addressed(message: &ModelInferRequest, expert: &ExpertName, version: u32) -> ModelInferRequest {
+    ModelInferRequest {
+        model_name: expert.to_string(),
+        model_version: version.to_string(),
+        ..message.clone()
+    }
+}
 
 /// `message` with its metadata: what the client sent for the experts, how often that was tried before, and the trace that
 /// this attempt is a part of.

@@ -26,7 +26,7 @@ use nanogrid_telemetry::metrics::CallStatus;
 use tonic::Response;
 
 pub use about::{ask_about, ask_endpoint};
-pub(crate) use client::PREVIOUS_ATTEMPTS;
+pub(crate) use client::{PREVIOUS_ATTEMPTS, addressed};
 pub use decode::{Reply, Span, StageTimes, Typed};
 pub use fallback::{Stand, StoodIn};
 

@@ -16,14 +16,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::Either;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use nanogrid_resilience::Criticality;
-use nanogrid_serving::status::metadata;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
-use crate::admission::{Admission, Arriving};
+use crate::admission::{self, Admission, Arriving};
 
 /// A service behind the door.
 #[derive(Clone, Debug)]
@@ -58,8 +57,7 @@ where
         let Some(kind) = Kind::of(request.uri().path()) else {
             return Either::Right(self.inner.call(request));
         };
-        let told = told(request.headers());
-        let criticality = told.unwrap_or_default();
+        let criticality = admission::told(request.headers()).unwrap_or_default();
         let at_most = match kind {
             // Each message on it is admitted by itself.
             Kind::Stream => None,
@@ -100,11 +98,6 @@ impl Kind {
             _ => None,
         }
     }
-}
-
-/// What is wrong is told once the request is read.
-fn told(headers: &HeaderMap) -> Option<Criticality> {
-    headers.get(metadata::CRITICALITY)?.to_str().ok()?.parse().ok()
 }
 
 /// A body whose bytes count until they have become a message, which then counts for itself.

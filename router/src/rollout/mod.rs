@@ -310,11 +310,12 @@ impl Rollouts {
 
     /// Evidence is saved as it comes, and what was decided is also waited for. Says whether nothing is left to be saved.
     async fn save(self: &Arc<Self>, was_decided: bool) -> bool {
-        let state = self.all();
-        let mut kept = state.rollouts.values();
-        if !was_decided && kept.all(|kept| kept.rollout.is_over()) {
+        // Most of the time nothing is tried: then the histories need not be copied to find that out.
+        let is_over = |state: &State| state.rollouts.values().all(|kept| kept.rollout.is_over());
+        if !was_decided && is_over(&self.state()) {
             return true;
         }
+        let state = self.all();
         let this = self.clone();
         #[expect(clippy::disallowed_methods, reason = "once a tick, for a disk that may be slow")]
         let saved = tokio::task::spawn_blocking(move || this.store.save(&state, was_decided)).await;

@@ -36,6 +36,7 @@ pub use ring::Disagreement;
 
 use crate::{
     catalog::{Expert, Version},
+    dispatch::addressed,
     endpoint::Endpoint,
     error::CallError,
 };
@@ -181,11 +182,7 @@ impl Shadow {
             watch: *watch,
             asked,
             task: live.expert.task,
-            message: ModelInferRequest {
-                model_name: live.expert.name.to_string(),
-                model_version: endpoint.identity.version.to_string(),
-                ..live.message.clone()
-            },
+            message: addressed(live.message, &live.expert.name, endpoint.identity.version),
             endpoint: endpoint.clone(),
             headers: live.headers.clone(),
             twin: Twin {
