@@ -81,6 +81,15 @@ impl EProcess {
         }
     }
 
+    /// Takes over the wealth of `other`, which bets no more, and stakes it along from now on. While the null hypothesis holds,
+    /// every single bet of either multiplies what both have together by at most 1 on average, whatever was seen before; so
+    /// their product is an e-process as they are, and remains one when one of them stops, at whatever moment that is.
+    pub fn absorb(&mut self, other: &Self) {
+        let ln_e = other.ln_e();
+        self.ln_bets.iter_mut().for_each(|ln_bet| *ln_bet += ln_e);
+        self.ln_held_back += ln_e;
+    }
+
     /// The wealth, as a natural logarithm. That of several routers, which see different requests, is the sum of theirs.
     pub fn ln_e(&self) -> f64 {
         self.ln_bets.iter().copied().fold(self.ln_held_back, ln_sum)
@@ -200,6 +209,20 @@ mod tests {
         let mut anything = EProcess::default();
         anything.exceed(1.0, Tally { n: 20, bad: 20 });
         assert!(anything.ln_e().abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_taken_over_multiplies_what_is_there_and_what_comes() {
+        let mut gone = EProcess::default();
+        gone.compare(&window((950, 0), (50, 2)));
+        let (mut alone, mut heir) = (EProcess::default(), EProcess::default());
+        alone.compare(&window((950, 10), (50, 1)));
+        heir.compare(&window((950, 10), (50, 1)));
+        heir.absorb(&gone);
+        assert!((heir.ln_e() - alone.ln_e() - gone.ln_e()).abs() < 1e-9);
+        alone.compare(&window((950, 0), (50, 1)));
+        heir.compare(&window((950, 0), (50, 1)));
+        assert!((heir.ln_e() - alone.ln_e() - gone.ln_e()).abs() < 1e-9);
     }
 
     /// `n` over `k`, exactly enough for small numbers.

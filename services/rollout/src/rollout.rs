@@ -210,15 +210,13 @@ impl Rollout {
         }
     }
 
-    /// Does what was decided. Evidence of errors is kept from step to step; what bounds the harm begins anew, since the canary may
-    /// do worse with more traffic.
+    /// Does what was decided.
     pub fn apply(&mut self, verdict: &Verdict, now_ms: u64) {
         match (verdict, self.phase) {
             (Verdict::Advance { .. }, Phase::Running { step }) => {
                 self.phase = Phase::Running { step: step + 1 };
                 self.step_began_ms = now_ms;
-                let floor = self.evidence.step.floor;
-                self.evidence.step = Seen { floor, ..Seen::default() };
+                self.evidence.begin_step();
                 self.end_if_last();
             }
             (Verdict::RollBack { .. }, Phase::Running { .. } | Phase::Paused { .. }) => {
@@ -292,6 +290,20 @@ impl Evidence {
         // By what was known before the window: a bet is made before the event.
         self.disagreement.exceed(allowed + highest_floor(self.step.floor), window.compared);
         self.step.add(window);
+    }
+
+    /// Takes over what somebody saw who sees no more, of other requests than these.
+    pub fn absorb(&mut self, other: &Self) {
+        self.errors.absorb(&other.errors);
+        self.slow.absorb(&other.slow);
+        self.disagreement.absorb(&other.disagreement);
+        self.step.add(&other.step);
+    }
+
+    /// Begins a step: what bounds the harm begins anew, since the canary may do worse with more traffic. What speaks against it is
+    /// kept, and how far the stable version's own answers differ.
+    pub fn begin_step(&mut self) {
+        self.step = Seen { floor: self.step.floor, ..Seen::default() };
     }
 }
 

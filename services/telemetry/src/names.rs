@@ -139,6 +139,8 @@ pub mod metric {
     pub const ROLLOUT_EVENTS: &str = "nanogrid_rollout_events";
     /// Counter: states of rollouts that could not be saved.
     pub const ROLLOUT_SAVE_FAILED: &str = "nanogrid_rollout_save_failed";
+    /// Gauge: 1 on the router that decides on rollouts that several share.
+    pub const ROLLOUT_LEADER: &str = "nanogrid_rollout_leader";
     /// Gauge: counts the grids accepted.
     pub const GRID_GENERATION: &str = "nanogrid_grid_generation";
     /// Counter: new grid files that were not valid.

@@ -95,6 +95,8 @@ label! {
     ClassifierProblem {
         /// There is none.
         NotLoaded => "not_loaded",
+        /// The grid in use lacks experts that it knows.
+        NotServed => "not_served",
         /// It did not answer within its time.
         TooLate => "too_late",
         /// It failed.

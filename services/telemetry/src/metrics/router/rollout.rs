@@ -45,6 +45,7 @@ pub struct RolloutMetrics {
     evidence: Family<EvidenceLabels, Gauge<f64, AtomicU64>>,
     events: Family<EventLabels, Counter>,
     save_failed: Counter,
+    leads: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,6 +84,11 @@ impl RolloutMetrics {
                 "States of rollouts that could not be saved",
                 Counter::default(),
             ),
+            leads: registry.register(
+                metric::ROLLOUT_LEADER,
+                "Whether this router decides on rollouts that several share",
+                Gauge::default(),
+            ),
         }
     }
 
@@ -105,5 +111,10 @@ impl RolloutMetrics {
     /// The store did not take the state.
     pub fn save_failed(&self) {
         self.save_failed.inc();
+    }
+
+    /// Does this router decide?
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
     }
 }
