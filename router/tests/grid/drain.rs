@@ -12,7 +12,7 @@ use futures::{
 };
 use nanogrid_serving::{Drain, Error, Health, Options, Server};
 use nanogrid_telemetry::metrics::Registry;
-use nanogrid_testkit::expert::{Behaviour, Profile, Script};
+use nanogrid_testkit::expert::{Behaviour, Profile, Script, own_host};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -35,9 +35,8 @@ const SERVE_ON: Duration = Duration::from_millis(5);
 const HARD_STOP: Duration = Duration::from_secs(60);
 
 impl Draining {
-    async fn start(port: u16) -> Self {
+    async fn start(listen: SocketAddr) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listen = SocketAddr::from(([127, 0, 0, 1], port));
         let drain = Drain { serve_on: SERVE_ON, hard_stop: HARD_STOP };
         let server = Server::bind(Options { listen, ops: any, max_message: 1 << 20, drain }).await.unwrap();
         let (address, health): (_, Health) = (server.local_addr(), server.health());
@@ -52,14 +51,14 @@ impl Draining {
         Self { address, script, stop, served }
     }
 
-    /// Drains, and starts again on the same port; returns once it is asked again.
+    /// Drains, and starts again on the same address; returns once it is asked again.
     async fn restarted(self) -> Self {
         let Self { address, script: _, stop, served } = self;
         let begun = Instant::now();
         stop.send(()).unwrap();
         served.await.unwrap().unwrap();
         assert!(begun.elapsed() < HARD_STOP, "the connection did not end by itself");
-        let again = Self::start(address.port()).await;
+        let again = Self::start(address).await;
         eventually("asked after a restart", || again.script.n_calls() > 0).await;
         again
     }
@@ -72,7 +71,7 @@ const N_CLIENTS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_drains_under_load_lose_no_call() {
-    let experts = join_all((0..2 * N_PAIRS).map(|_| Draining::start(0))).await;
+    let experts = join_all((0..2 * N_PAIRS).map(|_| Draining::start((own_host(), 0).into()))).await;
     let addresses = experts.iter().map(|expert| expert.address.to_string()).collect();
     let grid = Grid::start(&[entry_at("intent", addresses)]).await;
 

@@ -9,7 +9,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -152,15 +152,15 @@ impl From<Reply> for Behaviour {
 }
 
 impl ScriptedExpert {
-    /// Serves on a free port of this machine.
+    /// Serves on a host of its own.
     ///
     /// # Panics
-    /// When there is none.
+    /// When it has no free port.
     pub fn start(profile: Profile, behaviour: Behaviour) -> Self {
-        Self::start_on(Ipv4Addr::LOCALHOST, profile, behaviour)
+        Self::start_on(own_host(), profile, behaviour)
     }
 
-    /// The same on an address of its own, which is another host to whoever calls: 127.0.0.2, 127.0.0.3, ...
+    /// The same on this one of the machine's addresses.
     ///
     /// # Panics
     /// When the address is not this machine's, or has no free port.
@@ -264,6 +264,16 @@ impl Drop for ScriptedExpert {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// One of the many addresses of the loopback interface, given out once. Whoever restarts there finds its port free: the
+/// system gives the ports of 127.0.0.1 to everybody's connections, and nobody ever those of another address.
+pub fn own_host() -> Ipv4Addr {
+    static N_GIVEN: AtomicU32 = AtomicU32::new(0);
+    let n_given = N_GIVEN.fetch_add(1, Ordering::Relaxed);
+    // 127.64.0.0 to 127.127.255.255; programs that run at the same time begin far from each other.
+    let offset = std::process::id().wrapping_mul(7919).wrapping_add(n_given) % (1 << 22);
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 64, 0, 0).to_bits() + offset)
 }
 
 fn listen(address: SocketAddr, script: &Script) -> (SocketAddr, Runtime) {
