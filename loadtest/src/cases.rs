@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::Error;
 
 /// One input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Case {
     /// What the expert looks at.
     pub text: String,

@@ -116,6 +116,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The grid under test does not do what it is asked for.
+    #[error("{what} is refused: {reason}")]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// The grid's own words.
+        reason: String,
+    },
     /// A process does not tell what it has counted.
     #[error("http://{address}/metrics cannot be read: {problem}")]
     Metrics {

@@ -166,7 +166,7 @@ impl Sender {
         let input = &self.inputs[idx];
         let sent = self.recorder.sent(due);
         let verdict = self.caller.call(input).await;
-        self.recorder.ended(sent, &verdict, &input.case().text, &input.case().expected);
+        self.recorder.ended(sent, &verdict, input.case());
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Second {
 /// One call, for questions that totals do not answer. Times count from the start of the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
+    /// Whose answer is checked; `None` = whoever answers, or nothing was sent.
+    pub expert: Option<String>,
     /// When it was to be sent.
     pub due: Duration,
     /// When its end was known.

@@ -3,6 +3,7 @@
 //! Each scenario starts a small grid of its own from the programs beside this one: real processes, real signals, default
 //! settings. What is promised is checked with what clients see; what the router counts of itself is shown beside it.
 
+mod canary;
 mod deadlines;
 mod down;
 mod fail_fast;
@@ -15,12 +16,14 @@ mod replicas;
 pub mod report;
 mod single;
 mod steady;
+mod upgrade;
 
 use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
+use canary::Trial;
 pub use grid::Place;
 use replicas::Blow;
 use report::Report;
@@ -51,6 +54,14 @@ pub enum Scenario {
     Overload,
     /// Clients with hopeless deadlines beside usual ones
     Deadlines,
+    /// One expert goes from one version to the next
+    Upgrade,
+    /// A good version is tried against another
+    CanaryGood,
+    /// A version that refuses a tenth of its calls is tried
+    CanaryErring,
+    /// A version that is slow is tried
+    CanarySlow,
 }
 
 /// Where and how hard.
@@ -81,6 +92,10 @@ impl Scenario {
             Self::Down => down::run(setup).await?,
             Self::Overload => overload::run(setup).await?,
             Self::Deadlines => deadlines::run(setup).await?,
+            Self::Upgrade => upgrade::run(setup).await?,
+            Self::CanaryGood => canary::run(Trial::Good, setup).await?,
+            Self::CanaryErring => canary::run(Trial::Erring, setup).await?,
+            Self::CanarySlow => canary::run(Trial::Slow, setup).await?,
         };
         let value = self.to_possible_value().expect("no scenario is hidden");
         report.scenario = value.get_name().to_owned();
@@ -116,6 +131,13 @@ impl Setup {
         let ask = Ask::Beside(beside.iter().map(|name| (*name).to_owned()).collect());
         let cases = self.cases(expert)?;
         Ok(cases.into_iter().map(|case| Prepared::new(case, Api::Grid, &ask)).collect())
+    }
+
+    /// As messages whose answers may be any: two versions answer, each in its own way.
+    fn unchecked_inputs(&self, expert: &str) -> Result<Vec<Prepared>, Error> {
+        let mut cases = self.cases(expert)?;
+        cases.iter_mut().for_each(|case| case.expected.clear());
+        Ok(cases.into_iter().map(|case| Prepared::new(case, Api::Grid, &Ask::EachItsOwn)).collect())
     }
 
     fn load(&self, inputs: Vec<Prepared>) -> SteadyLoad {

@@ -1,7 +1,8 @@
 //! What the grid promises, kept by real processes: this build's router and experts, killed, paused and restarted under
 //! load. The same scenarios as `nanogrid-loadtest scenario`, as short as their promises allow, one at a time: beside each
 //! other they would overload a small machine, and then it is right that requests are shed. `overload` is not among them,
-//! since an unoptimised build has no peak worth holding.
+//! since an unoptimised build has no peak worth holding; nor are the canaries that take minutes, which the router's own tests
+//! hold to the same.
 
 use std::path::Path;
 use std::process::Command;
@@ -87,4 +88,14 @@ async fn retries_do_not_multiply_the_load_on_what_is_down() {
 #[tokio::test]
 async fn clients_with_hopeless_deadlines_eject_nobody() {
     check(Scenario::Deadlines, 1000).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_fails_no_request_and_others_do_not_notice() {
+    check(Scenario::Upgrade, 10_000).await;
+}
+
+#[tokio::test]
+async fn a_version_that_errs_is_taken_back() {
+    check(Scenario::CanaryErring, 1000).await;
 }

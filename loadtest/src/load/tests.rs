@@ -125,7 +125,7 @@ async fn an_open_loop_counts_the_wait_before_sending_as_latency() {
     tokio::time::advance(Duration::from_secs(3)).await;
     let sent = recorder.sent(due);
     tokio::time::advance(Duration::from_secs(1)).await;
-    recorder.ended(sent, &Verdict::Right, "", &[]);
+    recorder.ended(sent, &Verdict::Right, &Case::default());
     let record = recorder.finish();
     assert!((3_999_000..4_010_000).contains(&record.latencies.max()), "{}", record.latencies.max());
     assert!((2_999_000..3_010_000).contains(&record.lateness.max()), "{}", record.lateness.max());
@@ -203,7 +203,7 @@ async fn every_call_is_kept_when_asked_for() {
     let sent = recorder.sent(start);
     tokio::time::advance(Duration::from_secs(1)).await;
     let (expert, status) = (Some("intent".to_owned()), OutcomeStatus::Failed);
-    recorder.ended(sent, &Verdict::Missing { expert, status, why: "gone".to_owned() }, "", &[]);
+    recorder.ended(sent, &Verdict::Missing { expert, status, why: "gone".to_owned() }, &Case::default());
     recorder.not_sent(Instant::now());
     let calls = recorder.finish().calls;
     let failure = calls[0].failure.as_ref().expect("it failed");

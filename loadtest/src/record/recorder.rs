@@ -12,6 +12,7 @@ use super::{
     Counts, Detail, Example, Failure, Record, Second, Seen, latencies, micros, outcome_name, status_name,
 };
 use crate::call::Verdict;
+use crate::cases::Case;
 
 /// Enough to see what is wrong; the counts tell how often.
 const EXAMPLES_PER_KIND: usize = 3;
@@ -87,17 +88,13 @@ impl Recorder {
                 second.counts.not_sent += 1;
             }
             let reason = "too many calls were open".to_owned();
-            self.keep(
-                &mut record,
-                due,
-                Some(Failure { kind: "not sent".to_owned(), expert: None, reason }),
-                false,
-            );
+            let failure = Failure { kind: "not sent".to_owned(), expert: None, reason };
+            self.keep(&mut record, due, None, Some(failure), false);
         }
     }
 
     /// The call has ended, now, with `verdict`.
-    pub fn ended(&self, sent: Sent, verdict: &Verdict, text: &str, expected: &[String]) {
+    pub fn ended(&self, sent: Sent, verdict: &Verdict, case: &Case) {
         let now = Instant::now();
         let mut record = self.record();
         let is_answer = match verdict {
@@ -127,13 +124,13 @@ impl Recorder {
             if n_alike < EXAMPLES_PER_KIND {
                 record.examples.push(Example {
                     kind: kind.clone(),
-                    text: text.chars().take(80).collect(),
-                    expected: expected.to_vec(),
+                    text: case.text.chars().take(80).collect(),
+                    expected: case.expected.clone(),
                     got: got.clone(),
                 });
             }
         }
-        self.keep(&mut record, sent.due, failure, latency.is_some());
+        self.keep(&mut record, sent.due, case.expert.as_deref(), failure, latency.is_some());
     }
 
     /// What was seen; calls still open count as unfinished.
@@ -149,11 +146,19 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, record: &mut Record, due: Instant, failure: Option<Failure>, is_timed: bool) {
+    fn keep(
+        &self,
+        record: &mut Record,
+        due: Instant,
+        expert: Option<&str>,
+        failure: Option<Failure>,
+        is_timed: bool,
+    ) {
         if self.detail == Detail::Calls {
             let since_start = |at: Instant| at.saturating_duration_since(self.window.start);
             let (due, ended) = (since_start(due), since_start(Instant::now()));
-            record.calls.push(Seen { due, ended, failure, is_timed });
+            let expert = expert.map(str::to_owned);
+            record.calls.push(Seen { expert, due, ended, failure, is_timed });
         }
     }
 

@@ -8,7 +8,7 @@ fn report(cores: f64, lateness: Duration) -> Report {
     let start = Instant::now();
     let recorder = Recorder::new(start..start + Duration::from_secs(10), Detail::Seconds);
     let sent = recorder.sent(start);
-    recorder.ended(sent, &crate::call::Verdict::Right, "", &[]);
+    recorder.ended(sent, &crate::call::Verdict::Right, &crate::cases::Case::default());
     let mut record = recorder.finish();
     record.lateness.record(u64::try_from(lateness.as_micros()).unwrap()).unwrap();
     let shape = Shape::Open { rate: 50.0, arrivals: Distribution::Constant, max_in_flight: 10 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Setup;
-use super::grid::{Grid, Layout};
+use super::grid::{Grid, Layout, Part};
 use super::report::{Report, Row};
 use crate::Error;
 use crate::arrivals::Distribution;
@@ -20,7 +20,8 @@ const EXPERT: &str = "language";
 const HOPELESS: Duration = Duration::from_millis(1);
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
-    let mut grid = Grid::start(&setup.place, Layout { experts: &[(EXPERT, 2)], fronts: false }).await?;
+    let mut grid =
+        Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: false }).await?;
     let address = grid.address.to_string();
     let ops = grid.ops.clone();
     let enough = CancellationToken::new();

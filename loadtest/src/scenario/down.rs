@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Setup;
-use super::front::Front;
-use super::grid::{Grid, Layout};
+use super::front::{Front, Trouble};
+use super::grid::{Grid, Layout, Part};
 use super::report::{Report, ms};
 use super::steady::{Diary, due_in};
 use crate::Error;
@@ -26,7 +26,8 @@ struct Outage {
 }
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
-    let mut grid = Grid::start(&setup.place, Layout { experts: &[(EXPERT, 2)], fronts: true }).await?;
+    let mut grid =
+        Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: true }).await?;
     let each = Duration::from_secs_f64(setup.requests as f64 / setup.rate);
     let load = setup.load(setup.inputs(EXPERT, &[])?);
     let observed = load.during(&mut grid, async |grid, diary| script(grid, diary, each).await).await?;
@@ -55,14 +56,14 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
 
 async fn script(grid: &mut Grid, diary: &Diary, each: Duration) -> Result<([Outage; 2], Duration), Error> {
     let start = diary.note("all replicas refuse every call");
-    fronts(grid).for_each(|front| front.set_failing(true));
+    fronts(grid).for_each(|front| front.set(Trouble::Refuses(1)));
     let refusing = outage("they refuse", grid, diary, start, each).await;
 
     let start = diary.note("kill -9 of all replicas");
     for replica in &mut grid.replicas {
         replica.process.kill().await?;
     }
-    fronts(grid).for_each(|front| front.set_failing(false));
+    fronts(grid).for_each(|front| front.set(Trouble::None));
     let gone = outage("they are gone", grid, diary, start, each).await;
 
     diary.note("all are started again");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Setup;
-use super::grid::{Grid, Layout};
+use super::front::Trouble;
+use super::grid::{Grid, Layout, Part};
 use super::report::{Report, ms};
 use super::steady::due_in;
 use crate::Error;
@@ -21,17 +22,18 @@ const FAIR_ENOUGH: f64 = 0.2;
 const SHARE_OVER: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
-    let mut grid = Grid::start(&setup.place, Layout { experts: &[(EXPERT, 3)], fronts: true }).await?;
+    let mut grid =
+        Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 3)], fronts: true }).await?;
     let fails_for = setup.fault.unwrap_or(FAILS_FOR);
     let load = setup.load(setup.inputs(EXPERT, &[])?);
     let observed = load
         .during(&mut grid, async |grid, diary| {
             let before = n_calls(grid);
             let start = diary.note("one replica refuses every call");
-            set_failing(grid, true);
+            set(grid, Trouble::Refuses(1));
             sleep(fails_for).await;
             let end = diary.note("it is well again");
-            set_failing(grid, false);
+            set(grid, Trouble::None);
             let asked_meanwhile = share(before, n_calls(grid));
             let back_after = until_in_use(grid).await;
             if let Some(back_after) = back_after {
@@ -61,9 +63,9 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     Ok(report)
 }
 
-fn set_failing(grid: &Grid, fails: bool) {
+fn set(grid: &Grid, trouble: Trouble) {
     if let Some(front) = &grid.replicas[0].front {
-        front.set_failing(fails);
+        front.set(trouble);
     }
 }
 

@@ -40,10 +40,18 @@ pub struct Place {
 /// What a grid consists of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout<'a> {
-    /// Experts by name, each with so many replicas.
-    pub(crate) experts: &'a [(&'a str, usize)],
+    pub(crate) experts: &'a [Part<'a>],
     /// Put a [`Front`] before each replica.
     pub(crate) fronts: bool,
+}
+
+/// One version of an expert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    name: &'a str,
+    /// `None` = the default one of its package.
+    version: Option<u32>,
+    n_replicas: usize,
 }
 
 /// Ended when dropped.
@@ -52,11 +60,21 @@ pub(crate) struct Grid {
     router: Process,
     /// Where the router answers.
     pub(crate) address: SocketAddr,
-    /// What the router counts.
+    /// What the router counts, and where it is steered.
     pub(crate) ops: Ops,
-    /// In the order of the layout.
+    /// In the order of the layout, then in the order in which they were added.
     pub(crate) replicas: Vec<Replica>,
-    _folder: Folder,
+    ground: Ground,
+}
+
+/// What processes are started from, and told by.
+#[derive(Debug)]
+struct Ground {
+    place: Place,
+    fronts: bool,
+    addresses: Addresses,
+    folder: Folder,
+    file: GridFile,
 }
 
 /// One process of an expert.
@@ -81,74 +99,83 @@ enum Folder {
 }
 
 /// The part of a grid file that is needed here.
-#[derive(Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct GridFile {
     expert: Vec<Expert>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Expert {
     name: String,
     task: String,
     version: Vec<Version>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Version {
     version: u32,
+    weight: u32,
     endpoints: Vec<String>,
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn replicas(name: &'a str, n_replicas: usize) -> Self {
+        Self { name, version: None, n_replicas }
+    }
+
+    pub(crate) fn version(name: &'a str, version: u32) -> Self {
+        Self { name, version: Some(version), n_replicas: 1 }
+    }
 }
 
 impl Grid {
     /// Starts everything and waits until the router has reached every replica.
     pub(crate) async fn start(place: &Place, layout: Layout<'_>) -> Result<Self, Error> {
-        let folder = Folder::new(place.keep.as_deref())?;
-        let mut addresses = Addresses::new();
-        let (mut experts, mut replicas) = (Vec::new(), Vec::new());
-        for (name, n_replicas) in layout.experts {
-            let package = place.catalog.join(name);
-            let Manifest { name, task, default_version } = Manifest::read(&package.join("expert.toml"))?;
-            let mut endpoints = Vec::new();
-            for idx in 0..*n_replicas {
-                let own_address = addresses.free()?;
-                let address = if layout.fronts { addresses.free()? } else { own_address };
-                let front =
-                    if layout.fronts { Some(Front::start(address, own_address).await?) } else { None };
-                let ops = addresses.free()?;
-                let arguments = [listen(own_address, ops), vec![absolute(&package)]].concat();
-                let log = folder.path().join(format!("{name}-{idx}.log"));
-                let process = place.program("nanogrid-expert", arguments, log)?.start()?;
-                endpoints.push(format!("static://{address}"));
-                replicas.push(Replica {
-                    process,
-                    own_address,
-                    address,
-                    ops: Ops::at(ops),
-                    front,
-                    expert: name.clone(),
-                });
-            }
-            experts.push(Expert {
-                name,
-                task,
-                version: vec![Version { version: default_version, endpoints }],
-            });
+        let mut ground = Ground {
+            place: place.clone(),
+            fronts: layout.fronts,
+            addresses: Addresses::new(),
+            folder: Folder::new(place.keep.as_deref())?,
+            file: GridFile::default(),
+        };
+        let mut replicas = Vec::new();
+        for part in layout.experts {
+            replicas.extend(ground.launch(*part, 100).await?);
         }
-        let grid_file = folder.path().join("grid.toml");
-        let text = toml::to_string(&GridFile { expert: experts }).expect("plain data");
-        fs::write(&grid_file, text).map_err(unwritable(&grid_file))?;
-
-        let (address, ops) = (addresses.free()?, addresses.free()?);
+        let grid_file = ground.write()?;
+        let (address, ops) = (ground.addresses.free()?, ground.addresses.free()?);
         let mut arguments = listen(address, ops);
         arguments.extend(["--grid".to_owned(), absolute(&grid_file)]);
         arguments.extend(["--classifier".to_owned(), absolute(&place.classifier)]);
-        let log = folder.path().join("router.log");
+        let log = ground.folder.path().join("router.log");
         let router = place.program("nanogrid-router", arguments, log)?.start()?;
-        let mut grid = Self { router, address, ops: Ops::at(ops), replicas, _folder: folder };
+        let mut grid = Self { router, address, ops: Ops::at(ops), replicas, ground };
         for idx in 0..grid.replicas.len() {
             grid.until_in_use(idx).await?;
         }
         Ok(grid)
+    }
+
+    /// Starts a version beside the others of its expert, without any traffic yet, and waits until the router has reached
+    /// it. Says which replica it is.
+    pub(crate) async fn add(&mut self, part: Part<'_>) -> Result<usize, Error> {
+        let idx = self.replicas.len();
+        self.replicas.extend(self.ground.launch(part, 0).await?);
+        self.ground.write()?;
+        self.until_in_use(idx).await?;
+        Ok(idx)
+    }
+
+    /// These versions of `expert`, each with its weight, and no others.
+    pub(crate) fn set_weights(&mut self, expert: &str, weights: &[(u32, u32)]) -> Result<(), Error> {
+        let weight = |version: u32| weights.iter().find(|(number, _)| *number == version);
+        for expert in self.ground.file.expert.iter_mut().filter(|entry| entry.name == expert) {
+            expert.version.retain(|version| weight(version.version).is_some());
+            for version in &mut expert.version {
+                version.weight = weight(version.version).map_or(0, |(_, weight)| *weight);
+            }
+        }
+        self.ground.write().map(drop)
     }
 
     /// Waits until the router can pick replica `idx`.
@@ -190,6 +217,45 @@ impl Grid {
     pub(crate) fn memory(&self) -> Vec<u64> {
         let experts = self.replicas.iter().map(|replica| replica.process.memory());
         std::iter::once(self.router.memory()).chain(experts).collect()
+    }
+}
+
+impl Ground {
+    /// Starts the replicas of a version, and notes them for the grid file.
+    async fn launch(&mut self, part: Part<'_>, weight: u32) -> Result<Vec<Replica>, Error> {
+        let package = self.place.catalog.join(part.name);
+        let Manifest { name, task, default_version } = Manifest::read(&package.join("expert.toml"))?;
+        let version = part.version.unwrap_or(default_version);
+        let package = package.join(version.to_string());
+        let (mut endpoints, mut replicas) = (Vec::new(), Vec::new());
+        for idx in 0..part.n_replicas {
+            let own_address = self.addresses.free()?;
+            let address = if self.fronts { self.addresses.free()? } else { own_address };
+            let front = if self.fronts { Some(Front::start(address, own_address).await?) } else { None };
+            let ops = self.addresses.free()?;
+            let arguments = [listen(own_address, ops), vec![absolute(&package)]].concat();
+            let log = self.folder.path().join(format!("{name}-{version}-{idx}.log"));
+            let process = self.place.program("nanogrid-expert", arguments, log)?.start()?;
+            endpoints.push(format!("static://{address}"));
+            let (ops, expert) = (Ops::at(ops), name.clone());
+            replicas.push(Replica { process, own_address, address, ops, front, expert });
+        }
+        let version = Version { version, weight, endpoints };
+        match self.file.expert.iter_mut().find(|expert| expert.name == name) {
+            Some(expert) => expert.version.push(version),
+            None => self.file.expert.push(Expert { name, task, version: vec![version] }),
+        }
+        Ok(replicas)
+    }
+
+    /// In one step: the router must never read half a file.
+    fn write(&self) -> Result<PathBuf, Error> {
+        let path = self.folder.path().join("grid.toml");
+        let next = path.with_extension("next");
+        let text = toml::to_string(&self.file).expect("plain data");
+        fs::write(&next, text).map_err(unwritable(&next))?;
+        fs::rename(&next, &path).map_err(unwritable(&path))?;
+        Ok(path)
     }
 }
 
@@ -247,7 +313,7 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or(path.to_owned()).display().to_string()
 }
 
-fn lazy(address: SocketAddr) -> Channel {
+pub(crate) fn lazy(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
         .expect("an address is a host and a port")
         .connect_lazy()

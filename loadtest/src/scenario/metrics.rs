@@ -1,10 +1,11 @@
-//! What router and experts count of themselves, read from `/metrics` as Prometheus reads it.
+//! The ops side of router and experts: what they count of themselves, read from `/metrics` as Prometheus reads it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
 use http_body_util::BodyExt;
+use nanogrid_proto::v1::control_client::ControlClient;
 use prometheus_parse::{Scrape, Value};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
@@ -31,6 +32,11 @@ impl Ops {
         let endpoint =
             Endpoint::from_shared(format!("http://{address}")).expect("an address is a host and a port");
         Self { address, channel: endpoint.connect_lazy() }
+    }
+
+    /// Where a router is steered.
+    pub(crate) fn control(&self) -> ControlClient<Channel> {
+        ControlClient::new(self.channel.clone())
     }
 
     pub(crate) async fn scrape(&self) -> Result<Snapshot, Error> {

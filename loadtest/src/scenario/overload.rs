@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Setup;
-use super::grid::{Grid, Layout};
+use super::grid::{Grid, Layout, Part};
 use super::report::{Counted, Report, Row, reasons_of_record};
 use crate::Error;
 use crate::arrivals::Distribution;
@@ -42,7 +42,8 @@ const MOST_GROWTH: f64 = 1.1;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
-    let grid = Grid::start(&setup.place, Layout { experts: &[(EXPERT, 1)], fronts: false }).await?;
+    let grid =
+        Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 1)], fronts: false }).await?;
     let lasts = setup.fault.unwrap_or(LASTS);
     let capacity = capacity(setup, &grid, lasts).await?;
     let before = grid.ops.scrape().await?;

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::Setup;
-use super::grid::{Grid, Layout};
+use super::grid::{Grid, Layout, Part};
 use super::report::Report;
 use super::steady::Diary;
 use crate::Error;
@@ -30,7 +30,8 @@ pub(super) enum Blow {
 }
 
 pub(super) async fn run(blow: Blow, setup: &Setup) -> Result<Report, Error> {
-    let mut grid = Grid::start(&setup.place, Layout { experts: &[(EXPERT, 2)], fronts: false }).await?;
+    let mut grid =
+        Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: false }).await?;
     let load = setup.load(setup.inputs(EXPERT, &[])?);
     let observed = load.during(&mut grid, async |grid, diary| script(blow, setup, grid, diary).await).await?;
     let what = format!("2 replicas of `{EXPERT}`, {}", blow.what());

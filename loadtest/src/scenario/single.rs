@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Setup;
-use super::grid::{Grid, Layout};
+use super::grid::{Grid, Layout, Part};
 use super::report::{Report, ms};
 use crate::Error;
 use crate::record::Seen;
@@ -18,7 +18,7 @@ const GONE: Duration = Duration::from_secs(2);
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
-    let layout = Layout { experts: &[(OTHER, 1), (VICTIM, 1)], fronts: false };
+    let layout = Layout { experts: &[Part::replicas(OTHER, 1), Part::replicas(VICTIM, 1)], fronts: false };
     let mut grid = Grid::start(&setup.place, layout).await?;
     let mut load = setup.load(setup.inputs(OTHER, &[VICTIM])?);
     // Two calls for each request.

@@ -182,7 +182,7 @@ mod tests {
         let due = Duration::from_millis(due_ms);
         let failure =
             fails.then(|| Failure { kind: "UNAVAILABLE".to_owned(), expert: None, reason: String::new() });
-        Seen { due, ended: due + Duration::from_millis(took_ms), is_timed: !fails, failure }
+        Seen { expert: None, due, ended: due + Duration::from_millis(took_ms), is_timed: !fails, failure }
     }
 
     /// A call every 10 ms for 4 s, failing from 1 s to 1.6 s, slow until 2 s.

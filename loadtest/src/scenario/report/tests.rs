@@ -3,11 +3,12 @@ use super::*;
 fn failed(kind: &str, reason: &str) -> Seen {
     let failure = Failure { kind: kind.to_owned(), expert: None, reason: reason.to_owned() };
     let (due, ended) = (Duration::ZERO, Duration::from_millis(900));
-    Seen { due, ended, failure: Some(failure), is_timed: false }
+    Seen { expert: None, due, ended, failure: Some(failure), is_timed: false }
 }
 
 fn answered(took_ms: u64) -> Seen {
-    Seen { due: Duration::ZERO, ended: Duration::from_millis(took_ms), failure: None, is_timed: true }
+    let ended = Duration::from_millis(took_ms);
+    Seen { expert: None, due: Duration::ZERO, ended, failure: None, is_timed: true }
 }
 
 #[test]
