@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use nanogrid_proto::v1::{
-    ChangeRolloutRequest, Disagreement, Fault, InferRequest, InferResponse, ListDisagreementsRequest,
-    ListExpertsRequest, ListExpertsResponse, ListFaultsRequest, ListFaultsResponse, ListRolloutsRequest,
-    Rollout, RolloutChange, RolloutDecision, RolloutHistoryRequest, RouteRequest, RouteResponse,
-    SetFaultsRequest, StartRolloutRequest, control_client::ControlClient, grid_client::GridClient,
+use nanogrid_proto::{
+    inference::grpc_inference_service_client::GrpcInferenceServiceClient,
+    v1::{
+        ChangeRolloutRequest, Disagreement, Fault, InferRequest, InferResponse, ListDisagreementsRequest,
+        ListExpertsRequest, ListExpertsResponse, ListFaultsRequest, ListFaultsResponse, ListRolloutsRequest,
+        Rollout, RolloutChange, RolloutDecision, RolloutHistoryRequest, RouteRequest, RouteResponse,
+        SetFaultsRequest, StartRolloutRequest, control_client::ControlClient, grid_client::GridClient,
+    },
 };
 use tonic::{Request, Response, Status, transport::Channel};
 
@@ -21,16 +24,22 @@ const MAX_MESSAGE: usize = 64 << 20;
 
 pub(crate) struct Grid {
     addr: String,
+    channel: Channel,
     client: GridClient<Channel>,
 }
 
 impl Grid {
     pub(crate) async fn at(addr: &str) -> Result<Self, Error> {
         let channel = connect(addr, ADDR).await?;
-        let client = GridClient::new(channel)
+        let client = GridClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        Ok(Self { addr: addr.to_owned(), client })
+        Ok(Self { addr: addr.to_owned(), channel, client })
+    }
+
+    /// The same router over the Open Inference Protocol.
+    pub(crate) fn inference(&self) -> GrpcInferenceServiceClient<Channel> {
+        inference(self.channel.clone())
     }
 
     pub(crate) async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, Error> {
@@ -45,6 +54,12 @@ impl Grid {
     pub(crate) async fn experts(&mut self) -> Result<ListExpertsResponse, Error> {
         answer(&self.addr, ADDR, self.client.list_experts(Request::new(ListExpertsRequest {}))).await
     }
+}
+
+pub(crate) fn inference(channel: Channel) -> GrpcInferenceServiceClient<Channel> {
+    GrpcInferenceServiceClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE)
 }
 
 /// How a command for operators finds the router.

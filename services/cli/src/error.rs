@@ -72,6 +72,12 @@ pub(crate) enum Error {
         "nothing to check: name a grid file with --grid, a catalog with --catalog, or folders of packages"
     )]
     NothingToCheck,
+    #[error("{}:{line}: {problem}; mend it, or go on without such rows with --skip-bad", path.display())]
+    Row { path: PathBuf, line: u64, problem: String },
+    #[error("{}: {problem}", path.display())]
+    Data { path: PathBuf, problem: String },
+    #[error("{problem}")]
+    Package { problem: String },
     #[error(transparent)]
     Onnx(#[from] nanogrid_onnx::Error),
     #[error("the answer cannot be written as JSON: {0}")]

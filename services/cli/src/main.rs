@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod down;
 mod error;
+mod eval;
 mod experts;
 mod faults;
 mod infer;
@@ -31,7 +32,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  an error of the request, of the grid or of this machine; `check`: something is wrong;
      `rollout history --replay`: a decision would be another one now
   2  wrong usage
-  3  something is missing: `infer`: an expert gave no answer; `up --detach`: an expert is not ready
+  3  something is missing: `infer`: an expert gave no answer; `up --detach`: an expert is not ready;
+     `eval`: some rows were not answered
   4  no expert suits the request, or none could be chosen
   5  `rollout status EXPERT --watch`: the version was taken back";
 
@@ -74,6 +76,8 @@ enum Command {
     Route(route::Route),
     /// List the experts with their versions and endpoints
     Experts(experts::Experts),
+    /// Test an expert on your own data: accuracy with intervals, a table of labels, confusions, speed
+    Eval(eval::Eval),
     /// Make calls to an expert slow or fail on purpose, to see that the rest of the grid bears it
     Faults(faults::Faults),
     /// Try a new version of an expert on a growing share of its requests; a worse one is taken back by itself
@@ -107,6 +111,7 @@ async fn run(global: Global, command: Command) -> Result<Exit, Error> {
         Command::Infer(infer) => infer.run(&global).await,
         Command::Route(route) => route.run(&global).await,
         Command::Experts(experts) => experts.run(&global).await,
+        Command::Eval(eval) => eval.run(&global).await,
         Command::Faults(faults) => faults.run(&global).await,
         Command::Rollout(rollout) => rollout.run(&global).await,
         Command::Traffic(traffic) => traffic.run(&global).await,

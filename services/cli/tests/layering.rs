@@ -9,6 +9,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("nanogrid-proto", 0),
     ("nanogrid-resilience", 0),
     ("nanogrid-rollout", 0),
+    ("nanogrid-evaluation", 0),
     ("nanogrid-settings", 0),
     ("nanogrid-telemetry", 0),
     ("nanogrid-serving", 1),

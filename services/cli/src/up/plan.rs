@@ -72,13 +72,18 @@ struct Programs {
 
 impl Programs {
     fn find() -> Result<Self, Error> {
-        let this = std::env::current_exe().map_err(Error::system("find this program"))?;
-        let beside = |name: &str| {
-            let path = this.with_file_name(name);
-            if path.is_file() { Ok(path) } else { Err(Error::Program { path, beside: this.clone() }) }
-        };
-        Ok(Self { router: beside("nanogrid-router")?, expert: beside("nanogrid-expert")? })
+        Ok(Self { router: program("nanogrid-router")?, expert: program(EXPERT)? })
     }
+}
+
+/// The host of experts.
+pub(crate) const EXPERT: &str = "nanogrid-expert";
+
+/// A program beside this one.
+pub(crate) fn program(name: &str) -> Result<PathBuf, Error> {
+    let this = std::env::current_exe().map_err(Error::system("find this program"))?;
+    let path = this.with_file_name(name);
+    if path.is_file() { Ok(path) } else { Err(Error::Program { path, beside: this }) }
 }
 
 fn router(up: &Up, programs: &Programs, run: &RunFolder, (addr, ops): (SocketAddr, SocketAddr)) -> Spec {
