@@ -17,17 +17,18 @@ import argparse
 from pathlib import Path
 
 from . import recipe, settings, steps
+from .spans import steps as span_steps
 
 STEPS = {
-    "train": steps.train,
-    "distil": steps.distilled,
-    "export": lambda plan, _: steps.export(plan),
-    "quantise": lambda plan, _: steps.quantise(plan),
-    "evaluate": lambda plan, _: steps.evaluate(plan),
-    "curve": steps.curve,
-    "card": lambda plan, _: steps.write_card(plan),
+    "train": lambda of, plan, n_threads: of.train(plan, n_threads),
+    "distil": lambda of, plan, n_threads: of.distilled(plan, n_threads),
+    "export": lambda of, plan, _: of.export(plan),
+    "quantise": lambda of, plan, _: of.quantise(plan),
+    "evaluate": lambda of, plan, _: of.evaluate(plan),
+    "curve": lambda of, plan, n_threads: of.curve(plan, n_threads),
+    "card": lambda of, plan, _: of.write_card(plan),
 }
-ALONE = {"cost": lambda plan, _: steps.cost(plan)}
+ALONE = {"cost": lambda _, plan, __: steps.cost(plan)}
 
 
 def main() -> None:
@@ -42,7 +43,8 @@ def main() -> None:
 
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
     for step in STEPS if args.step == "all" else [args.step]:
-        (STEPS | ALONE)[step](plan, args.threads)
+        of = span_steps if plan.settings.finds_spans else steps
+        (STEPS | ALONE)[step](of, plan, args.threads)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def _cross_fitted(rows: list[dict[str, Any]]) -> list[str]:
     return [f"With the offsets of each half of dev fitted on the other half: {shown}. Expect that on new texts."]
 
 
-def _robustness(manifest: dict[str, Any], worn: list[dict[str, Any]]) -> list[str]:
+def robustness(manifest: dict[str, Any], worn: list[dict[str, Any]]) -> list[str]:
     """What each kind of wear leaves of the first metric of each dev set."""
     if not worn:
         return []
@@ -100,7 +100,7 @@ def write(settings: Settings) -> Path:
         "and ships the last one, so no checkpoint was chosen by them.",
         *_cross_fitted(evaluation.get("cross-fitted", [])),
         evaluation.get("extra", ""),
-        *_robustness(manifest, evaluation.get("worn", [])),
+        *robustness(manifest, evaluation.get("worn", [])),
         "## Cost",
         cost,
         f"CPU time of one request in the session, without tokenising, on {MACHINE}.",

@@ -86,6 +86,7 @@ class Distilled:
 
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
         taught = torch.from_numpy(np.stack([self.says[example.origin] for example in examples])) / self.temperature
+        logits = logits.float()
         softened = logits / self.temperature
         if self.labels.softmax:
             towards = functional.cross_entropy(softened, taught.softmax(dim=1), reduction="none")

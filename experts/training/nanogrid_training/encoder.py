@@ -132,7 +132,7 @@ class Encoder(nn.Module):
         """Starts from the base model's weights: its first layers, and the rows of the pieces kept."""
         base = load_safetensors(_base_file("model.safetensors"))
         row_of = json.loads(_base_file("tokenizer.json"))["model"]["vocab"]
-        pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])[: self.shape.pieces]
         state = self.state_dict()
         state["words.weight"] = base["embeddings.word_embeddings.weight"][[row_of[piece] for piece, _ in pieces]]
         # There is one segment only, so its embedding is part of every position.
@@ -154,30 +154,71 @@ class Encoder(nn.Module):
                 state[f"{ours}.{part}"] = base[f"{theirs}.{part}"]
         self.load_state_dict(state)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        words = self.words(ids) if self.widen is None else self.widen(self.words(ids))
+    def rows(self, ids: Tensor) -> Tensor:
+        """Which row of the word pieces each token has."""
+        return ids
+
+    def embedded(self, ids: Tensor) -> Tensor:
+        words = self.words(self.rows(ids))
+        return words if self.widen is None else self.widen(words)
+
+    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """One vector per token."""
+        words = self.embedded(ids)
         hidden = self.dropout(self.norm(words + self.positions.weight[: ids.shape[1]]))
         hide = ((mask - 1) * 1e9)[:, None, None, :].to(hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, hide)
+        return hidden
+
+    def pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         weights = mask.to(hidden.dtype).unsqueeze(1)
-        pooled = (weights @ hidden).squeeze(1) / weights.sum(dim=2)
-        return self.head(self.dropout(pooled))
+        return (weights @ hidden).squeeze(1) / weights.sum(dim=2)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.head(self.dropout(self.pooled(self.states(ids, mask), mask)))
+
+    def parts(self) -> list[str]:
+        """What is not part of a layer or a word, and is the same in a student and its teacher."""
+        return ["head"]
 
     def parameter_groups(self, rate: float, head_rate: float) -> list[dict[str, object]]:
         """The new head learns faster than the pre-trained layers, which would forget at its pace."""
-        head = list(self.head.parameters())
-        body = [parameter for name, parameter in self.named_parameters()
-                if parameter.requires_grad and not name.startswith("head.")]
+        head = [parameter for part in self.parts() for parameter in getattr(self, part).parameters()]
+        new = {id(parameter) for parameter in head}
+        body = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in new]
         return [{"params": body, "lr": rate, "weight_decay": 0.01},
                 {"params": head, "lr": head_rate, "weight_decay": 0.01}]
 
     def to_onnx(self, int8: bool) -> onnx.ModelProto:
-        def array(tensor: Tensor) -> np.ndarray:
-            return tensor.detach().float().numpy()
-
         graph = Graph(f"{BASE}, first {self.shape.layers} layers")
         ids, mask = text_inputs(graph)
+        hidden = self.states_onnx(graph, ids, mask, int8)
+        pooled = self.pooled_onnx(graph, hidden, ids, mask)
+        return graph.finish(graph.linear(pooled, array(self.head.weight), array(self.head.bias), int8),
+                            self.shape.n_labels)
+
+    def rows_onnx(self, graph: Graph, ids: str) -> str:
+        return ids
+
+    def embedded_onnx(self, graph: Graph, ids: str, sizes: str, int8: bool) -> str:
+        picked = self.rows_onnx(graph, ids)
+        words = graph.table(array(self.words.weight), lambda table: graph.op("Gather", table, picked), int8)
+        if self.widen is None:
+            return words
+        rows = graph.op("Reshape", words, graph.ints(-1, self.shape.rank))
+        rows = graph.linear(rows, array(self.widen.weight), np.zeros(HIDDEN, np.float32), int8)
+        return graph.op("Reshape", rows, graph.op("Concat", sizes, graph.ints(HIDDEN), axis=0))
+
+    def pooled_onnx(self, graph: Graph, hidden: str, ids: str, mask: str) -> str:
+        real = graph.op("Cast", mask, to=TensorProto.FLOAT)
+        by_row = graph.op("Concat", graph.op("Shape", ids), graph.ints(HIDDEN), axis=0)
+        weights = graph.op("Unsqueeze", real, graph.ints(1))
+        total = graph.op("Squeeze", graph.op("MatMul", weights, graph.op("Reshape", hidden, by_row)), graph.ints(1))
+        return graph.op("Div", total, graph.op("ReduceSum", real, graph.ints(1), keepdims=1))
+
+    def states_onnx(self, graph: Graph, ids: str, mask: str, int8: bool) -> str:
+        """One row per token of the batch."""
         sizes = graph.op("Shape", ids)
         tokens = graph.op("Shape", ids, start=1, end=2)
         flat = graph.ints(-1, HIDDEN)
@@ -189,11 +230,7 @@ class Encoder(nn.Module):
         def linear(value: str, module: nn.Linear) -> str:
             return graph.linear(value, array(module.weight), array(module.bias), int8)
 
-        words = graph.table(array(self.words.weight), lambda table: graph.op("Gather", table, ids), int8)
-        if self.widen is not None:
-            rows = graph.op("Reshape", words, graph.ints(-1, self.shape.rank))
-            rows = graph.linear(rows, array(self.widen.weight), np.zeros(HIDDEN, np.float32), int8)
-            words = graph.op("Reshape", rows, graph.op("Concat", sizes, graph.ints(HIDDEN), axis=0))
+        words = self.embedded_onnx(graph, ids, sizes, int8)
         positions = graph.table(array(self.positions.weight), lambda table: graph.op(
             "Slice", table, graph.ints(0), tokens, graph.ints(0)), int8)
         hidden = graph.op("Add", words, positions)
@@ -203,7 +240,6 @@ class Encoder(nn.Module):
         hide = graph.op("Mul", graph.op("Sub", graph.number(1.0), real), graph.number(-1e9))
         hide = graph.op("Unsqueeze", hide, graph.ints(1, 2))
         by_head = graph.op("Concat", sizes, graph.ints(self.shape.heads, HEAD_WIDTH), axis=0)
-        by_row = graph.op("Concat", sizes, graph.ints(HIDDEN), axis=0)
         width = self.shape.heads * HEAD_WIDTH
         for layer in self.layers:
             parts = graph.ops("Split", linear(hidden, layer.qkv), n_outputs=3, axis=1, num_outputs=3)
@@ -217,8 +253,8 @@ class Encoder(nn.Module):
             hidden = norm(graph.op("Add", hidden, linear(mixed, layer.out)), layer.norm_attention)
             inner = graph.op("Gelu", linear(hidden, layer.up))
             hidden = norm(graph.op("Add", hidden, linear(inner, layer.down)), layer.norm_inner)
+        return hidden
 
-        weights = graph.op("Unsqueeze", real, graph.ints(1))
-        total = graph.op("Squeeze", graph.op("MatMul", weights, graph.op("Reshape", hidden, by_row)), graph.ints(1))
-        pooled = graph.op("Div", total, graph.op("ReduceSum", real, graph.ints(1), keepdims=1))
-        return graph.finish(linear(pooled, self.head), self.shape.n_labels)
+
+def array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().numpy()

@@ -103,9 +103,15 @@ class Graph:
 
     def finish(self, value: str, n_labels: int) -> onnx.ModelProto:
         """Names `value` as the output `logits` and returns the checked model."""
-        self._nodes.append(helper.make_node("Identity", [value], ["logits"]))
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_labels])
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, [logits], list(self._constants.values()))
+        return self.finish_with({"logits": (value, ["batch", n_labels])})
+
+    def finish_with(self, outputs: dict[str, tuple[str, list[str | int]]]) -> onnx.ModelProto:
+        """The same for several outputs: by name, the value and its shape."""
+        given = []
+        for name, (value, shape) in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [value], [name]))
+            given.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, given, list(self._constants.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                                   producer_name="nanogrid-training")
         onnx.checker.check_model(model)

@@ -110,7 +110,7 @@ class Labels:
         return losses.sum(dim=1)
 
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
-        return self.losses(logits, examples).mean()
+        return self.losses(logits.float(), examples).mean()
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ class Course:
     epoch: Callable[[random.Random], list[Example]]
     loss: Callable[[Tensor, list[Example]], Tensor]
     checkpoint: Path
+    report: Callable[[Model, int], None] | None = None  # instead of accuracy
 
 
 def rate_at(progress: float, warm_up: float) -> float:
@@ -157,7 +158,7 @@ def train(recipe: Recipe, course: Course, n_threads: int) -> Model:
             ids, mask = pad(encoded, chosen)
             with torch.autocast("cpu", torch.bfloat16, enabled=learning.bfloat16):
                 logits = model(ids, mask)
-            loss = course.loss(logits.float(), [examples[j] for j in chosen])
+            loss = course.loss(logits, [examples[j] for j in chosen])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -165,7 +166,10 @@ def train(recipe: Recipe, course: Course, n_threads: int) -> Model:
             mean_loss += (loss.item() - mean_loss) / min(i + 1, 100)
             bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
         save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, course.checkpoint)
-        report(recipe, course, epoch)
+        if course.report:
+            course.report(model, epoch)
+        else:
+            report(recipe, course, epoch)
     return model.eval()
 
 

@@ -20,21 +20,23 @@ PROBE_BATCH = 32
 
 @torch.no_grad()
 def cut(teacher: Encoder, teacher_tokenizer: Tokenizer, shape: EncoderShape, tokenizer: Tokenizer,
-        texts: list[str]) -> Encoder:
+        texts: list[str], into: Encoder | None = None) -> Encoder:
     """A student of `shape` with the weights of `teacher`; the pieces of `tokenizer` must be among the teacher's."""
     heads, neurons = _weigh(teacher.eval(), teacher_tokenizer, texts[:N_PROBES])
-    student = Encoder(shape)
+    student = into or Encoder(shape)
     row_of = teacher_tokenizer.get_vocab()
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])[: shape.pieces]
     words = teacher.words.weight[[row_of[piece] for piece, _ in pieces]]
-    _copy_words(student, words, _use(tokenizer, texts, len(pieces)))
+    _copy_words(student, words, _use(student, tokenizer, texts))
     student.positions.weight.copy_(teacher.positions.weight[: shape.max_tokens])
     student.norm.load_state_dict(teacher.norm.state_dict())
     for i, layer in enumerate(student.layers):
         _narrow(teacher.layers[i], layer, heads[i].topk(shape.heads).indices.sort().values,
                 neurons[i].topk(shape.inner).indices.sort().values)
-    if student.head.weight.shape == teacher.head.weight.shape:
-        student.head.load_state_dict(teacher.head.state_dict())
+    for part in student.parts():
+        own, known = getattr(student, part), getattr(teacher, part)
+        if own.weight.shape == known.weight.shape:
+            own.load_state_dict(known.state_dict())
     return student
 
 
@@ -71,11 +73,11 @@ def _weigh(teacher: Encoder, tokenizer: Tokenizer, texts: list[str]) -> tuple[li
     return heads, neurons
 
 
-def _use(tokenizer: Tokenizer, texts: list[str], n_pieces: int) -> Tensor:
+def _use(student: Encoder, tokenizer: Tokenizer, texts: list[str]) -> Tensor:
     """How often each piece occurs, and a little for those that do not."""
-    counts = torch.ones(n_pieces)
+    counts = torch.ones(student.shape.pieces)
     for encoding in tokenizer.encode_batch_fast(texts):
-        counts.index_add_(0, torch.tensor(encoding.ids), torch.ones(len(encoding.ids)))
+        counts.index_add_(0, student.rows(torch.tensor(encoding.ids)), torch.ones(len(encoding.ids)))
     return counts
 
 

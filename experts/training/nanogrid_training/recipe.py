@@ -8,7 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
@@ -17,6 +17,9 @@ from .encoder import Encoder
 from .package import Package
 from .rows import Example
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .spans.recipe import Spans
 
 Model = Bag | Encoder
 
@@ -82,11 +85,15 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
-def load(settings: Settings, data: Path) -> Recipe:
+def load(settings: Settings, data: Path) -> Recipe | Spans:
     """The expert's own `train.py`, or what `train.toml` alone describes."""
     own = settings.home / "train.py"
     if own.exists():
         return module_at(own).Training(settings, data)
+    if settings.finds_spans:
+        from .spans.recipe import Spans
+
+        return Spans(settings, data)
     from .classification import Classification
 
     return Classification(settings, data)

@@ -29,6 +29,9 @@ class Source:
     train: bool = True  # whether it is learnt from
     dev: bool = True  # whether its dev part is measured on
     rows: int | None = None  # only so many, picked at random
+    entities: dict[str, str] = field(default_factory=dict)  # of a set of spans: see `spans/recipe.py`
+    outside: list[str] = field(default_factory=list)
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Settings:
     adjust: dict[str, Any] | None = None
     out_of_scope: dict[str, Any] | None = None
     classifier: dict[str, Any] | None = None
+    task: str = "text-classification"
+    formats: dict[str, str] = field(default_factory=dict)  # entities that are told by their format alone: see `formats.py`
 
     @property
     def run(self) -> Path:
@@ -94,6 +99,10 @@ class Settings:
     @property
     def published(self) -> int:
         return self.published_as or self.version
+
+    @property
+    def finds_spans(self) -> bool:
+        return self.task == "token-classification"
 
     @property
     def package(self) -> Path:

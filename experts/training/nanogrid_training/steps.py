@@ -8,7 +8,7 @@ import random
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -20,6 +20,9 @@ from . import adjust, card, distil, learn, masking, measure, metrics, picture, r
 from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
+
+if TYPE_CHECKING:
+    from .spans.recipe import Spans
 
 FLOAT = "float.onnx"
 N_ERRORS = 10
@@ -123,7 +126,9 @@ def evaluate(plan: Recipe) -> None:
     dev = plan.dev()
     logits = {name: package.all_logits([example.text for example in examples]) for name, examples in dev.items()}
     every = [example for examples in dev.values() for example in examples]
-    manifest = _manifest(plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation))
+    manifest = manifest_of(
+        plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation),
+        [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}])
     scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
     if settings.out_of_scope:
         threshold = settings.out_of_scope.get("threshold") or measure.out_of_scope_threshold(
@@ -138,7 +143,7 @@ def evaluate(plan: Recipe) -> None:
     manifest["cost"] = measure.cost(package, settings.max_tokens)
     write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
     manifest["files"] = file_sums(folder)
-    (folder / MANIFEST).write_text(to_toml(_in_order(manifest)), "utf-8")
+    (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": _float_accuracies(plan, manifest), "errors": _errors(plan, scores, manifest),
                   "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest), "worn": worn,
                   "cross-fitted": _cross_fitted(plan)}
@@ -205,7 +210,7 @@ def write_card(plan: Recipe) -> None:
     print(card.write(plan.settings))
 
 
-def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
+def manifest_of(plan: Recipe | Spans, temperature: float, outputs: list[dict[str, Any]]) -> dict[str, Any]:
     settings, folder = plan.settings, built(plan)
     rows = plan.rows()
     model = onnx.load(folder / "model.onnx")
@@ -221,7 +226,7 @@ def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
         "temperature": temperature,
         "activation": settings.activation,
         "inputs": [{"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in ("input_ids", "attention_mask")],
-        "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}],
+        "outputs": outputs,
         "size": {"bytes": _bytes(folder),
                  "parameters": parameters},
         "training-data": [{"name": source.name, "licence": source.licence, "rows": rows[source.name],
@@ -229,9 +234,9 @@ def _manifest(plan: Recipe, temperature: float) -> dict[str, Any]:
     }
 
 
-def _in_order(manifest: dict[str, Any]) -> dict[str, Any]:
+def in_order(manifest: dict[str, Any]) -> dict[str, Any]:
     order = ("version", "created", "licence", "architecture", "max-tokens", "temperature", "activation",
-             "out-of-scope", "files", "inputs", "outputs", "size", "cost", "training-data", "accuracy", "classifier")
+             "out-of-scope", "formats", "files", "inputs", "outputs", "size", "cost", "training-data", "accuracy", "classifier")
     return {key: manifest[key] for key in order if key in manifest}
 
 

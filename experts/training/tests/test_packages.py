@@ -12,6 +12,7 @@ import pytest
 
 from nanogrid_training import settings
 from nanogrid_training.package import MANIFEST, Package, answer, file_sums, scores_of
+from nanogrid_training.spans.package import TagPackage
 
 FOLDERS = [folder for name in settings.names() for folder in sorted(settings.home_of(name).glob("[0-9]*"))]
 
@@ -39,13 +40,21 @@ def test_the_manifest_has_the_graphs_inputs_and_outputs(folder: Path, manifest: 
     graph = onnx.load(folder / "model.onnx").graph
     assert [value["name"] for value in manifest["inputs"]] == [value.name for value in graph.input]
     assert [value["name"] for value in manifest["outputs"]] == [value.name for value in graph.output]
-    assert manifest["outputs"][0]["shape"][1] == graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    for given, value in zip(manifest["outputs"], graph.output, strict=True):
+        assert given["shape"][-1] == value.type.tensor_type.shape.dim[len(given["shape"]) - 1].dim_value
 
 
 def test_the_golden_cases_come_out_again(folder: Path, manifest: dict) -> None:
-    package = Package(folder, manifest["max-tokens"])
     cases = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
     assert len(cases) >= 40
+    if "spans" in cases[0]:
+        tagger = TagPackage(folder, manifest["max-tokens"], by_format=manifest.get("formats"))
+        for case in cases:
+            found = json.loads(tagger.golden(case["text"], manifest["temperature"], manifest["activation"]))
+            assert _places(found) == _places(case)
+            np.testing.assert_allclose(_scores(found), _scores(case), atol=2e-3)
+        return
+    package = Package(folder, manifest["max-tokens"])
     for case in cases:
         assert package.ids(case["text"]) == case["tokens"]
         scores = scores_of(package.logits(case["text"]), manifest["temperature"], manifest["activation"])
@@ -67,3 +76,11 @@ def test_every_package_has_its_card_and_expert_file(folder: Path) -> None:
         expert = tomllib.loads((folder.parent / "expert.toml").read_text("utf-8"))
         assert expert["name"] == folder.parent.name
         assert (folder.parent / str(expert["default-version"])).is_dir()
+
+
+def _places(case: dict) -> tuple:
+    return case["tokens"], [(span["entity"], span["start"], span["end"]) for span in case["spans"]], case.get("labels")
+
+
+def _scores(case: dict) -> list[float]:
+    return [*(span["score"] for span in case["spans"]), *case.get("scores", [])]

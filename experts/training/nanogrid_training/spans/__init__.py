@@ -1,0 +1,1 @@
+"""Token classification: which parts of a text mean what."""
