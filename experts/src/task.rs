@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use crate::{
     error::Error,
     signature::{Signature, Wanted},
-    tasks::{tensor::Tensors, text_classification::TextClassification},
+    tasks::{
+        tensor::Tensors, text_classification::TextClassification, token_classification::TokenClassification,
+    },
 };
 
 /// The three stages of a request, in order.
@@ -41,6 +43,7 @@ pub(crate) trait Task {
 pub(crate) enum Loaded {
     /// Boxed: a tokeniser is large.
     TextClassification(Box<TextClassification>),
+    TokenClassification(Box<TokenClassification>),
     Tensor(Tensors),
 }
 
@@ -56,9 +59,12 @@ impl Loaded {
                 let task = TextClassification::load(package, model, limits.max_text_bytes.get())?;
                 Ok(Self::TextClassification(Box::new(task)))
             }
+            settings::Task::TokenClassification => {
+                let task = TokenClassification::load(package, model, limits.max_text_bytes.get())?;
+                Ok(Self::TokenClassification(Box::new(task)))
+            }
             settings::Task::Tensor => Ok(Self::Tensor(Tensors::new(package, model))),
-            task @ (settings::Task::TokenClassification
-            | settings::Task::TextToText
+            task @ (settings::Task::TextToText
             | settings::Task::Embedding
             | settings::Task::ImageClassification
             | settings::Task::SpeechToText
@@ -70,6 +76,7 @@ impl Loaded {
     pub(crate) fn signature(&self) -> &Signature {
         match self {
             Self::TextClassification(task) => task.signature(),
+            Self::TokenClassification(task) => task.signature(),
             Self::Tensor(task) => task.signature(),
         }
     }

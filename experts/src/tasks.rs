@@ -3,3 +3,4 @@
 pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod text_classification;
+pub(crate) mod token_classification;

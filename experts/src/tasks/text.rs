@@ -1,7 +1,7 @@
 //! Texts as they arrive, for every task that reads some. A row stays a slice of the message until the tokeniser reads it.
 
 use bytes::Bytes;
-use nanogrid_onnx::{Text, Tokens};
+use nanogrid_onnx::{RunError, Text, Tokens};
 use nanogrid_proto::tensor::{Data, Tensor};
 
 use crate::error::Error;
@@ -11,20 +11,31 @@ pub(crate) const INPUT: &str = "text";
 
 /// The tokens of every row. All rows are checked before the first is tokenised: a request that will be refused costs little.
 pub(crate) async fn tokens(tokenizer: &Text, input: &Tensor, max_bytes: usize) -> Result<Vec<Tokens>, Error> {
+    let encode = |text: &str| tokenizer.encode(text);
+    rows(input, max_bytes, encode, |tokens| tokens).await
+}
+
+/// What `encode` makes of every row, of which `tokens` are a part.
+pub(crate) async fn rows<T>(
+    input: &Tensor,
+    max_bytes: usize,
+    encode: impl Fn(&str) -> Result<T, RunError>,
+    tokens: impl Fn(&T) -> &Tokens,
+) -> Result<Vec<T>, Error> {
     let texts = texts(input, max_bytes)?;
     let mut rows = Vec::with_capacity(texts.len());
     let mut since_yield = 0;
     for (row, text) in texts.into_iter().enumerate() {
-        let tokens = tokenizer.encode(text).map_err(|error| Error::Untokenisable {
+        let encoded = encode(text).map_err(|error| Error::Untokenisable {
             name: input.name.clone(),
             row,
             problem: error.to_string(),
         })?;
-        if tokens.ids.is_empty() {
+        if tokens(&encoded).ids.is_empty() {
             // Nothing was left after normalising: invisible characters only.
             return Err(Error::EmptyText { name: input.name.clone(), row });
         }
-        rows.push(tokens);
+        rows.push(encoded);
         since_yield += text.len();
         if since_yield >= YIELD_EVERY {
             since_yield = 0;

@@ -15,7 +15,7 @@ use crate::host::{infer, int, outputs, serve, strings, texts};
 /// Sums in another order, and scores rounded to six decimals.
 const TOLERANCE: f64 = 1e-3;
 
-/// Cases of one version: `text`, `tokens`, and the best `labels` with their `scores`.
+/// Cases of one version: `text`, `tokens`, and the best `labels` with their `scores`, or `spans`, or both.
 fn cases(version: &Path) -> Vec<Value> {
     let text = fs::read_to_string(version.join("golden.jsonl")).expect("every version has golden cases");
     let cases: Vec<Value> =
@@ -65,22 +65,30 @@ async fn answers_are_those_of_the_training_side() {
             }
             let mut message = texts(package.name.as_str(), &[text]);
             message.model_version = package.version.to_string();
-            message.parameters.insert("top_k".into(), int(case["labels"].as_array().unwrap().len() as i64));
+            let n_labels = case["labels"].as_array().map_or(1, Vec::len);
+            message.parameters.insert("top_k".into(), int(n_labels as i64));
             let place = format!("{} {}: {text:?}", package.name, package.version);
             let answer =
                 infer(&host.client, message).await.unwrap_or_else(|refused| panic!("{place}: {refused}"));
-            check(&case, &outputs(answer), &place);
+            let outputs = outputs(answer);
+            match &case["spans"] {
+                Value::Array(spans) => check_spans(spans, &outputs, &place),
+                _ => check(&case, &outputs, "score", &place),
+            }
+            if outputs.contains_key("label_score") {
+                check(&case, &outputs, "label_score", &place);
+            }
         }
     }
     host.stop().await;
 }
 
 #[track_caller]
-fn check(case: &Value, outputs: &HashMap<String, Tensor>, place: &str) {
+fn check(case: &Value, outputs: &HashMap<String, Tensor>, of_scores: &str, place: &str) {
     let labels: Vec<String> = serde_json::from_value(case["labels"].clone()).unwrap();
     let scores: Vec<f64> = serde_json::from_value(case["scores"].clone()).unwrap();
     let found = strings(&outputs["label"]);
-    let Data::F32(found_scores) = &outputs["score"].data else { panic!("{place}: scores are FP32") };
+    let Data::F32(found_scores) = &outputs[of_scores].data else { panic!("{place}: scores are FP32") };
     assert_eq!(found.len(), labels.len(), "{place}");
     for (i, score) in scores.iter().enumerate() {
         let found_score = f64::from(found_scores[i]);
@@ -89,5 +97,25 @@ fn check(case: &Value, outputs: &HashMap<String, Tensor>, place: &str) {
         let next = scores.get(i + 1).copied().unwrap_or(*score);
         let stands_out = score - next > TOLERANCE && (i == 0 || scores[i - 1] - score > TOLERANCE);
         assert!(found[i] == labels[i] || !stands_out, "{place}: {found:?} for {labels:?}");
+    }
+}
+
+#[track_caller]
+fn check_spans(expected: &[Value], outputs: &HashMap<String, Tensor>, place: &str) {
+    let (Data::I32(starts), Data::I32(ends)) = (&outputs["start"].data, &outputs["end"].data) else {
+        panic!("{place}: places are INT32")
+    };
+    let Data::F32(scores) = &outputs["score"].data else { panic!("{place}: scores are FP32") };
+    let entities = strings(&outputs["entity"]);
+    let found: Vec<_> = (0..entities.len()).map(|i| (entities[i].as_str(), starts[i], ends[i])).collect();
+    let number = |span: &Value, key: &str| span[key].as_i64().unwrap() as i32;
+    let expected_places: Vec<_> = expected
+        .iter()
+        .map(|span| (span["entity"].as_str().unwrap(), number(span, "start"), number(span, "end")))
+        .collect();
+    assert_eq!(found, expected_places, "{place}");
+    for (span, score) in expected.iter().zip(scores) {
+        let expected = span["score"].as_f64().unwrap();
+        assert!((f64::from(*score) - expected).abs() < TOLERANCE, "{place}: {score} for {expected}");
     }
 }

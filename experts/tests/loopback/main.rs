@@ -12,5 +12,6 @@ mod host;
 mod overload;
 mod process;
 mod refusals;
+mod spans;
 mod streams;
 mod traces;

@@ -4,7 +4,8 @@
 //! Package::open --> Text::load   text -> tokens
 //!               `-> Model::load  tokens -> queue -> batch -> session -> logits      (own threads)
 //!               `-> Inline::load tokens ----------------> session -> logits         (the caller's thread)
-//!               `-> Ranking::new                                     logits -> labels with scores
+//!               |-> Ranking::new                                     logits -> labels with scores
+//!               `-> Tagging::new                                     logits of tokens -> spans
 //! ```
 //!
 //! [`init`] finds and loads ONNX Runtime and comes before any model. What is wrong with a package is said when it is
@@ -17,6 +18,7 @@ mod model;
 mod package;
 mod scores;
 mod session;
+mod tagging;
 mod tally;
 mod tensor;
 mod text;
@@ -28,6 +30,7 @@ pub use library::init;
 pub use model::{Model, ModelOptions, Run, TensorRun, Times};
 pub use package::Package;
 pub use scores::{Ranking, Scored};
+pub use tagging::{Found, Tagging};
 pub use tally::Counters;
 pub use tensor::{Datatype, Elements, Outlet, TensorValue};
-pub use text::{Text, Tokens};
+pub use text::{Text, Tokens, Word, Worded};

@@ -59,7 +59,8 @@ struct Inner {
 /// The answer to a job of texts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// One row of logits for each row of the job, in the job's order.
+    /// One row of logits for each row of the job, in the job's order. Of a token classifier, a row holds the logits of its
+    /// tokens, one token after another, and then those of the whole text where the graph has some.
     pub logits: Vec<Vec<f32>>,
     /// What it cost.
     pub times: Times,

@@ -13,7 +13,7 @@ use std::{
 
 use nanogrid_settings::{
     ExpertManifest, ExpertName, HfConfig, Task, VersionManifest,
-    package::{Activation, OutOfScope},
+    package::{Activation, Formats, OutOfScope},
 };
 
 use crate::{Error, text};
@@ -42,6 +42,10 @@ pub struct Package {
     pub manifest: Option<VersionManifest>,
     /// Labels by index of the logits; empty for tasks without labels.
     pub labels: Arc<[String]>,
+    /// Labels of the whole text, by index of the `text_logits`: of a token classifier with a second head.
+    pub text_labels: Arc<[String]>,
+    /// What is found by its format alone.
+    pub formats: Formats,
     /// Texts are cut to this many tokens.
     pub max_tokens: NonZeroUsize,
     /// Padded tokens of one run, where the expert has its own limit.
@@ -71,14 +75,20 @@ impl Package {
         let manifest = VersionManifest::read(&folder)?;
         let config = HfConfig::read(&folder)?;
         let version = version(&folder, manifest.as_ref())?;
-        let task = expert.as_ref().map_or(Task::TextClassification, |expert| expert.task);
+        let of_words = config.as_ref().is_some_and(|config| config.is_of_words);
+        let guessed = if of_words { Task::TokenClassification } else { Task::TextClassification };
+        let task = expert.as_ref().map_or(guessed, |expert| expert.task);
         let model_sha256 = match &manifest {
             Some(manifest) => files::check(&folder, &manifest.files, needed(task))?,
             None => files::exist(&folder, needed(task))?,
         };
         let labels: Arc<[String]> =
             config.as_ref().map(|config| config.labels.clone()).unwrap_or_default().into();
+        let text_labels: Arc<[String]> =
+            config.as_ref().map(|config| config.text_labels.clone()).unwrap_or_default().into();
         check_labels(&folder, task, &labels, manifest.as_ref())?;
+        let labels_sha256 = files::digest_of(labels.join("\n").as_bytes());
+        check_calibration(&folder, &labels_sha256, manifest.as_ref())?;
         let of_config = config.as_ref().map_or(Activation::Softmax, |config| config.activation);
         Ok(Self {
             name: match &expert {
@@ -97,9 +107,11 @@ impl Package {
             out_of_scope: manifest.as_ref().and_then(|manifest| manifest.out_of_scope.clone()),
             title: expert.as_ref().map(|expert| expert.title.clone()).unwrap_or_default(),
             description: expert.map(|expert| expert.description).unwrap_or_default(),
-            labels_sha256: files::digest_of(labels.join("\n").as_bytes()),
+            labels_sha256: files::digest_of([&labels[..], &text_labels[..]].concat().join("\n").as_bytes()),
+            formats: manifest.as_ref().map(|manifest| manifest.formats.clone()).unwrap_or_default(),
             manifest,
             labels,
+            text_labels,
             model_sha256,
             folder,
         })
@@ -196,6 +208,25 @@ fn check_labels(
             format!(
                 "id2label: expected {width} labels, one for each logit in version.toml, found {}; it belongs to another model",
                 labels.len()
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Thresholds that were found for other labels, or for the same ones in another order, are worth nothing.
+fn check_calibration(
+    folder: &Path,
+    labels_sha256: &str,
+    manifest: Option<&VersionManifest>,
+) -> Result<(), Error> {
+    let classifier = manifest.and_then(|manifest| manifest.classifier.as_ref());
+    match classifier {
+        Some(classifier) if classifier.labels_sha256 != labels_sha256 => Err(Error::file(
+            folder.join("version.toml"),
+            format!(
+                "classifier: labels-sha256: was calibrated for other labels than those in {CONFIG}, whose sha256 is {labels_sha256}: {}",
+                classifier.labels_sha256
             ),
         )),
         Some(_) | None => Ok(()),

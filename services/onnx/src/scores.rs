@@ -37,6 +37,18 @@ impl Ranking {
         }
     }
 
+    /// Those of a package that says nothing.
+    #[cfg(test)]
+    pub(crate) fn softmax(labels: &[String]) -> Self {
+        let labels = labels.into();
+        Self { labels, temperature: 1.0, activation: Activation::Softmax, out_of_scope: None }
+    }
+
+    /// The labels of the whole text, of a package that also has those of words.
+    pub fn of_texts(package: &Package) -> Self {
+        Self { labels: Arc::clone(&package.text_labels), ..Self::new(package) }
+    }
+
     /// The score of every label, in the order of the labels. The out-of-scope rule plays no part.
     pub fn scores(&self, logits: &[f32]) -> Vec<f32> {
         scores(logits, self.temperature, self.activation)

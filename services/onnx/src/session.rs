@@ -8,7 +8,7 @@ use std::{borrow::Cow, num::NonZeroUsize, path::Path, sync::Arc};
 
 use nanogrid_settings::Task;
 use ort::{
-    session::{RunOptions, Session, SessionInputValue, builder::PrepackedWeights},
+    session::{RunOptions, Session, SessionInputValue, SessionOutputs, builder::PrepackedWeights},
     value::TensorRef,
 };
 
@@ -25,6 +25,10 @@ pub(crate) struct OrtEngine {
     outputs: Vec<Outlet>,
     text: Option<TextInputs>,
     n_labels: usize,
+    /// One answer for each token, and not for each row.
+    is_per_token: bool,
+    /// Of the whole text, beside those of its tokens.
+    n_text_labels: usize,
     padding: i64,
     stop: Option<Arc<RunOptions>>,
     ids: Vec<i64>,
@@ -53,8 +57,8 @@ impl OrtEngine {
         interface::matches_manifest(package, &inputs, &outputs)?;
         let text = match package.task {
             Task::TextClassification => Some(interface::text(package, &inputs, &outputs)?),
-            Task::TokenClassification
-            | Task::TextToText
+            Task::TokenClassification => Some(interface::tokens(package, &inputs, &outputs)?),
+            Task::TextToText
             | Task::Embedding
             | Task::ImageClassification
             | Task::SpeechToText
@@ -69,6 +73,8 @@ impl OrtEngine {
             outputs,
             text,
             n_labels: package.labels.len(),
+            is_per_token: package.task == Task::TokenClassification,
+            n_text_labels: package.text_labels.len(),
             padding,
             stop: None,
             ids: Vec::new(),
@@ -125,7 +131,7 @@ impl Engine for OrtEngine {
         let Some(names) = self.text else {
             return Err(RunError::Invalid("this model takes tensors, not text".into()));
         };
-        let shape = self.lay_out(rows);
+        let shape @ [n_rows, width] = self.lay_out(rows);
         let failed = |error: ort::Error| RunError::Failed(error.to_string());
         let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(3);
         for (name, present, values) in [
@@ -145,19 +151,45 @@ impl Engine for OrtEngine {
             None => self.session.run(inputs),
         };
         let outputs = outputs.map_err(failed)?;
-        let (shape, logits) = outputs["logits"].try_extract_tensor::<f32>().map_err(failed)?;
-        if **shape != [rows.len() as i64, self.n_labels as i64] {
-            return Err(RunError::Failed(format!(
-                "logits: expected shape [{}, {}] (rows, labels), found {shape:?}",
-                rows.len(),
-                self.n_labels
-            )));
+        if !self.is_per_token {
+            let logits = logits(&outputs, "logits", &[n_rows, self.n_labels])?;
+            return Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect());
         }
-        Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect())
+        let of_tokens = logits(&outputs, "logits", &[n_rows, width, self.n_labels])?;
+        // The tokens of the row itself; what follows is padding.
+        let mut answers: Vec<Vec<f32>> = rows
+            .iter()
+            .zip(of_tokens.chunks_exact(width * self.n_labels))
+            .map(|(row, logits)| logits[..row.len() * self.n_labels].to_vec())
+            .collect();
+        if self.n_text_labels > 0 {
+            let of_texts = logits(&outputs, "text_logits", &[n_rows, self.n_text_labels])?;
+            for (answer, logits) in answers.iter_mut().zip(of_texts.chunks_exact(self.n_text_labels)) {
+                answer.extend_from_slice(logits);
+            }
+        }
+        Ok(answers)
     }
 
     fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError> {
         tensors::run(&mut self.session, self.stop.as_deref(), &self.inputs, &self.outputs, inputs)
+    }
+}
+
+/// An output whose shape is what it has to be.
+fn logits<'a>(
+    outputs: &'a SessionOutputs<'_>,
+    name: &str,
+    expected: &[usize],
+) -> Result<&'a [f32], RunError> {
+    let output = outputs.get(name).ok_or_else(|| RunError::Failed(format!("the graph gave no `{name}`")))?;
+    let (shape, logits) =
+        output.try_extract_tensor::<f32>().map_err(|error| RunError::Failed(error.to_string()))?;
+    let fits = shape.len() == expected.len()
+        && shape.iter().zip(expected).all(|(found, expected)| usize::try_from(*found) == Ok(*expected));
+    match fits {
+        true => Ok(logits),
+        false => Err(RunError::Failed(format!("{name}: expected shape {expected:?}, found {shape:?}"))),
     }
 }
 

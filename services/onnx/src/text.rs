@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
 
 use crate::{Error, Package, RunError};
 
@@ -27,6 +27,26 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Whether the text was longer than the model can see.
     pub truncated: bool,
+}
+
+/// A text as a token classifier sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Worded {
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// Its words, in order; those that were cut off are not among them.
+    pub words: Vec<Word>,
+}
+
+/// A word: what the tokenizer's pre-tokenizer takes as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// Position of its first token.
+    pub first: usize,
+    /// Where it begins in the text as it was given, in bytes.
+    pub start: usize,
+    /// Where it ends, exclusive.
+    pub end: usize,
 }
 
 impl Text {
@@ -73,11 +93,55 @@ impl Text {
     /// [`RunError::Failed`] when the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens, RunError> {
         let encoding = guarded(|| self.tokenizer.encode_fast(text, true).map_err(|error| error.to_string()));
-        let encoding = encoding.map_err(|problem| RunError::Failed(format!("tokenizer: {problem}")))?;
+        Ok(self.tokens(&encoding.map_err(failed)?))
+    }
+
+    /// The tokens of `text`, and where its words are in it: in the text as given, whatever normalising makes of it.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode).
+    pub fn encode_words(&self, text: &str) -> Result<Worded, RunError> {
+        let encoding = guarded(|| self.tokenizer.encode(text, true).map_err(|error| error.to_string()));
+        let encoding = encoding.map_err(failed)?;
+        let tokens = self.tokens(&encoding);
+        let mut words: Vec<Word> = Vec::new();
+        let mut before = None;
+        let places = encoding.get_word_ids().iter().zip(encoding.get_offsets()).take(tokens.ids.len());
+        for (position, (word, &(start, end))) in places.enumerate() {
+            // Special tokens belong to no word.
+            let Some(word) = word else { continue };
+            match words.last_mut().filter(|_| before == Some(word)) {
+                Some(last) => (last.start, last.end) = (last.start.min(start), last.end.max(end)),
+                None => words.push(Word { first: position, start, end }),
+            }
+            before = Some(word);
+        }
+        words.retain_mut(|word| word.fit(text));
+        Ok(Worded { tokens, words })
+    }
+
+    fn tokens(&self, encoding: &Encoding) -> Tokens {
         let ids = encoding.get_ids();
         let truncated = ids.len() > self.max_tokens || !encoding.get_overflowing().is_empty();
-        Ok(Tokens { ids: ids[..ids.len().min(self.max_tokens)].to_vec(), truncated })
+        Tokens { ids: ids[..ids.len().min(self.max_tokens)].to_vec(), truncated }
     }
+}
+
+impl Word {
+    /// Brings its ends to where characters end and white space does not: some tokenizers count the blank before a word as
+    /// its first character, and some cut characters in two. `false` = nothing is left.
+    fn fit(&mut self, text: &str) -> bool {
+        let start = (0..=self.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (self.end.min(text.len())..=text.len()).find(|at| text.is_char_boundary(*at));
+        let Some(part) = text.get(start..end.unwrap_or(text.len())) else { return false };
+        self.start = start + (part.len() - part.trim_start().len());
+        self.end = self.start + part.trim().len();
+        self.start < self.end
+    }
+}
+
+fn failed(problem: String) -> RunError {
+    RunError::Failed(format!("tokenizer: {problem}"))
 }
 
 /// The token that rows of `package` are padded with: what its tokenizer says, else 0.

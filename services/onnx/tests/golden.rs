@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nanogrid_onnx::{Inline, Package, Ranking, Text};
+use nanogrid_onnx::{Inline, Package, Ranking, Tagging, Text};
+use nanogrid_settings::Task;
 use serde::Deserialize;
 
 /// Kernels differ between processors, and quantised ones round differently.
@@ -17,8 +18,20 @@ const TOLERANCE: f32 = 0.02;
 struct Golden {
     text: String,
     tokens: Vec<u32>,
+    #[serde(default)]
     labels: Vec<String>,
+    #[serde(default)]
     scores: Vec<f32>,
+    /// Of an expert that finds spans; what its format tells is found elsewhere, and is not looked at here.
+    spans: Option<Vec<Span>>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    entity: String,
+    start: usize,
+    end: usize,
+    score: f32,
 }
 
 /// Every version folder with golden cases below `folder`.
@@ -27,6 +40,36 @@ fn versions(folder: &Path) -> Vec<PathBuf> {
     let mut versions: Vec<_> = entries.filter(|path| path.join("golden.jsonl").is_file()).collect();
     versions.sort();
     versions
+}
+
+/// What is wrong with one case of a token classifier, if anything.
+fn span_difference(
+    golden: &Golden,
+    expected: &[Span],
+    text: &Text,
+    model: &Inline,
+    tagging: &Tagging,
+) -> Option<String> {
+    let worded = match text.encode_words(&golden.text) {
+        Ok(worded) => worded,
+        Err(error) => return Some(error.to_string()),
+    };
+    if worded.tokens.ids != golden.tokens {
+        return Some(format!("tokens: expected {:?}, found {:?}", golden.tokens, worded.tokens.ids));
+    }
+    let logits = match model.run(&worded.tokens) {
+        Ok(logits) => logits,
+        Err(error) => return Some(error.to_string()),
+    };
+    let of_tokens = worded.tokens.ids.len() * tagging.n_labels();
+    let found = tagging.spans(&logits[..of_tokens], &worded.words);
+    expected.iter().filter(|span| span.score < 1.0).find_map(|span| {
+        let is_there = found.iter().any(|found| {
+            (found.entity, found.start, found.end) == (&span.entity, span.start, span.end)
+                && (found.score - span.score).abs() <= TOLERANCE
+        });
+        (!is_there).then(|| format!("{} {}..{} is not among {found:?}", span.entity, span.start, span.end))
+    })
 }
 
 /// What is wrong with one case, if anything.
@@ -59,6 +102,8 @@ fn check(version: &Path) -> Vec<String> {
     let text = Text::load(&package).unwrap_or_else(|error| panic!("{error}"));
     let model = Inline::load(&package, NonZeroUsize::MIN).unwrap_or_else(|error| panic!("{error}"));
     let ranking = Ranking::new(&package);
+    let tagging = (package.task == Task::TokenClassification)
+        .then(|| Tagging::new(&package).unwrap_or_else(|error| panic!("{error}")));
     let lines = fs::read_to_string(version.join("golden.jsonl")).expect("found a moment ago");
     let goldens: Vec<Golden> =
         lines.lines().map(|line| serde_json::from_str(line).expect("a golden case")).collect();
@@ -66,7 +111,10 @@ fn check(version: &Path) -> Vec<String> {
     goldens
         .iter()
         .filter_map(|golden| {
-            let difference = difference(golden, &text, &model, &ranking)?;
+            let difference = match (&golden.spans, &tagging) {
+                (Some(spans), Some(tagging)) => span_difference(golden, spans, &text, &model, tagging)?,
+                _ => difference(golden, &text, &model, &ranking)?,
+            };
             Some(format!("{}: {:?}: {difference}", version.display(), golden.text))
         })
         .collect()

@@ -55,6 +55,8 @@ pub struct VersionManifest {
     pub activation: Activation,
     /// When to say that no label fits.
     pub out_of_scope: Option<OutOfScope>,
+    /// `[formats]`: only for experts that find spans.
+    pub formats: Formats,
     /// sha256 in hex (64 lower-case digits) by file name; names have no separators. Never empty.
     pub files: BTreeMap<String, String>,
     /// The graph's inputs, exactly; at least one.
@@ -93,6 +95,20 @@ pub struct OutOfScope {
     pub label: String,
     /// It is given when the best score is below this, 0 to 1.
     pub threshold: f32,
+}
+
+/// What is told by its format alone: found in any text, whatever the model says of it. Each kind has the name of the entity
+/// that it is then; `None` = not looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// Payment cards, by Luhn's formula and the ranges of their issuers.
+    pub card_number: Option<String>,
+    /// Bank accounts, by ISO 7064 and the lengths of their countries.
+    pub iban: Option<String>,
+    /// Of IP version 4.
+    pub ip_address: Option<String>,
+    /// `name@host.domain`
+    pub email_address: Option<String>,
 }
 
 /// One input or output of the graph.
@@ -168,6 +184,10 @@ pub struct ClassifierManifest {
 pub struct HfConfig {
     /// `id2label`, in order of the ids; empty where there is none. No label twice.
     pub labels: Vec<String>,
+    /// `text_id2label`, likewise: of a token classifier that has a second head, for the whole text.
+    pub text_labels: Vec<String>,
+    /// Whether the labels are those of words: `architectures` says a token classifier, or the labels are `O`, `B-...`, `I-...`.
+    pub is_of_words: bool,
     /// Sigmoid where `problem_type` says `multi_label_classification`.
     pub activation: Activation,
     /// `max_position_embeddings`

@@ -63,6 +63,56 @@ pub fn text_classifier(n_labels: usize) -> Vec<u8> {
     onnx::encode(graph)
 }
 
+/// `input_ids`, `attention_mask` -> `logits` per token: a word that is a label has that label, any other the first one. With
+/// `n_texts`, also `text_logits`: of the words that follow the labels in the vocabulary, each counts for its own label of
+/// the whole text.
+pub fn token_classifier(n_labels: usize, n_texts: usize) -> Vec<u8> {
+    let n_words = FIRST_LABEL as usize + n_labels + n_texts;
+    let one_hot = |width: usize, of_word: &dyn Fn(usize) -> Option<usize>| {
+        let mut table = vec![0.0; n_words * width];
+        for word in 0..n_words {
+            if let Some(label) = of_word(word) {
+                table[word * width + label] = WEIGHT;
+            }
+        }
+        table[NAN as usize * width..][..width].fill(f32::NAN);
+        table
+    };
+    let first = FIRST_LABEL as usize;
+    let tags = one_hot(n_labels, &|word| {
+        let is_label = (first..first + n_labels).contains(&word);
+        (word != PAD as usize).then_some(if is_label { word - first } else { 0 })
+    });
+    let texts = one_hot(n_texts, &|word| word.checked_sub(first + n_labels));
+    let mut graph = Graph {
+        name: "tags".into(),
+        nodes: vec![Node::new("Gather", &["tags", "input_ids"], &["logits"])],
+        initializers: vec![Tensor::f32("tags", &[n_words as i64, n_labels as i64], &tags)],
+        inputs: vec![
+            Outlet::new("input_ids", Element::I64, &["batch", "tokens"]),
+            Outlet::new("attention_mask", Element::I64, &["batch", "tokens"]),
+        ],
+        outputs: vec![Outlet::new("logits", Element::F32, &["batch", "tokens"]).with_length(n_labels)],
+    };
+    if n_texts > 0 {
+        graph.nodes.extend([
+            Node::new("Gather", &["texts", "input_ids"], &["vectors"]),
+            Node::new("Cast", &["attention_mask"], &["mask"]).with(Attribute::int("to", Element::F32 as i64)),
+            Node::new("Unsqueeze", &["mask", "last_axis"], &["column"]),
+            Node::new("Mul", &["vectors", "column"], &["kept"]),
+            Node::new("ReduceSum", &["kept", "token_axis"], &["text_logits"])
+                .with(Attribute::int("keepdims", 0)),
+        ]);
+        graph.initializers.extend([
+            Tensor::f32("texts", &[n_words as i64, n_texts as i64], &texts),
+            Tensor::i64("last_axis", &[1], &[2]),
+            Tensor::i64("token_axis", &[1], &[1]),
+        ]);
+        graph.outputs.push(Outlet::new("text_logits", Element::F32, &["batch"]).with_length(n_texts));
+    }
+    onnx::encode(graph)
+}
+
 /// A loop body that hands its state on unchanged. ONNX Runtime looks at its terminate flag before every node.
 fn spin() -> Graph {
     Graph {

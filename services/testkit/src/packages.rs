@@ -39,6 +39,68 @@ pub fn text_classifier_version(expert: &Path, version: u32, labels: &[&str]) -> 
     folder
 }
 
+/// Writes `dir/<name>/` with version 1 of a token classifier: see [`graphs::token_classifier`]. The first label is that of
+/// words that are none. `formats` is what stands under `[formats]`.
+pub fn token_classifier(
+    dir: &Path,
+    name: &str,
+    labels: &[&str],
+    text_labels: &[&str],
+    formats: &str,
+) -> PathBuf {
+    let expert = dir.join(name);
+    let manifest = format!(
+        "name = {name:?}\ntask = \"token-classification\"\ntitle = \"finds words\"\n\
+         description = \"Finds the words of a text that are labels. For tests.\"\ndefault-version = 1\n"
+    );
+    write(&expert.join("expert.toml"), manifest);
+    let folder = hugging_face_tagger(&expert, "1", labels, text_labels);
+    let text = "datatype = \"INT64\"\nshape = [-1, -1]\n";
+    let mut interface = format!(
+        "[formats]\n{formats}\n[[inputs]]\nname = \"input_ids\"\n{text}[[inputs]]\nname = \"attention_mask\"\n{text}\
+         [[outputs]]\nname = \"logits\"\ndatatype = \"FP32\"\nshape = [-1, -1, {}]\n",
+        labels.len()
+    );
+    if !text_labels.is_empty() {
+        let _ = writeln!(
+            interface,
+            "[[outputs]]\nname = \"text_logits\"\ndatatype = \"FP32\"\nshape = [-1, {}]",
+            text_labels.len()
+        );
+    }
+    seal(&folder, 1, "", &interface);
+    expert
+}
+
+/// Writes `dir/<name>/` as an export of a token classifier from the Hugging Face ecosystem looks. `text_labels` are those of
+/// a second head, which such an export has only by a hand of ours.
+pub fn hugging_face_tagger(dir: &Path, name: &str, labels: &[&str], text_labels: &[&str]) -> PathBuf {
+    let folder = dir.join(name);
+    write(&folder.join("model.onnx"), graphs::token_classifier(labels.len(), text_labels.len()));
+    let words: Vec<String> = labels.iter().chain(text_labels).map(|label| label.to_lowercase()).collect();
+    let mut file = tokenizer(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    // Removes and replaces characters, so that places in the text are not places in what the model reads.
+    file["normalizer"] = json!({ "type": "Sequence", "normalizers": [
+        { "type": "NFKC" },
+        { "type": "Replace", "pattern": { "Regex": "\\p{Cf}" }, "content": "" },
+        { "type": "Lowercase" },
+    ]});
+    write(&folder.join("tokenizer.json"), file.to_string());
+    let by_id = |labels: &[&str]| -> serde_json::Map<_, _> {
+        labels.iter().enumerate().map(|(id, label)| (id.to_string(), json!(label))).collect()
+    };
+    let mut config = json!({
+        "architectures": ["BertForTokenClassification"],
+        "id2label": by_id(labels),
+        "max_position_embeddings": MAX_TOKENS,
+    });
+    if !text_labels.is_empty() {
+        config["text_id2label"] = by_id(text_labels).into();
+    }
+    write(&folder.join("config.json"), config.to_string());
+    folder
+}
+
 /// Writes `dir/<name>/` as an export from the Hugging Face ecosystem looks: no manifests at all.
 pub fn hugging_face(dir: &Path, name: &str, labels: &[&str]) -> PathBuf {
     let folder = dir.join(name);

@@ -78,6 +78,24 @@ fn fits(promise: &TensorSpec, found: &Outlet) -> bool {
 
 /// A text classifier: token ids in any number of rows and columns in, one logit for each label out.
 pub(super) fn text(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> Result<TextInputs, Error> {
+    let names = text_inputs(package, inputs)?;
+    gives(package, outputs, "logits", &[-1], package.labels.len(), "a sequence classifier")?;
+    Ok(names)
+}
+
+/// A token classifier: one logit for each label and token, and where the package has labels of the whole text, one for
+/// each of these and text.
+pub(super) fn tokens(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> Result<TextInputs, Error> {
+    let names = text_inputs(package, inputs)?;
+    gives(package, outputs, "logits", &[-1, -1], package.labels.len(), "a token classifier")?;
+    if !package.text_labels.is_empty() {
+        let n_labels = package.text_labels.len();
+        gives(package, outputs, "text_logits", &[-1], n_labels, "both heads, or remove `text_id2label`")?;
+    }
+    Ok(names)
+}
+
+fn text_inputs(package: &Package, inputs: &[Outlet]) -> Result<TextInputs, Error> {
     let path = package.model();
     let has = |name| inputs.iter().any(|input| input.name == name);
     let open_matrix = |input: &Outlet| input.datatype == Datatype::Int64 && input.shape == [-1, -1];
@@ -92,26 +110,38 @@ pub(super) fn text(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -> 
             ),
         ));
     }
-    let n_labels = package.labels.len() as i64;
+    Ok(TextInputs { attention_mask: has("attention_mask"), token_type_ids: has("token_type_ids") })
+}
+
+/// Whether `outputs` has `name`, as FP32 with these axes and one more for the labels.
+fn gives(
+    package: &Package,
+    outputs: &[Outlet],
+    name: &str,
+    axes: &[i64],
+    n_labels: usize,
+    instead: &str,
+) -> Result<(), Error> {
+    let n_labels = n_labels as i64;
     let fits = |output: &&Outlet| {
-        let width = output.shape.get(1).copied().unwrap_or_default();
-        output.name == "logits"
+        let Some((width, others)) = output.shape.split_last() else { return false };
+        output.name == name
             && output.datatype == Datatype::Fp32
-            && output.shape.len() == 2
-            && output.shape[0] == -1
-            && (width == -1 || width == n_labels)
+            && others == axes
+            && (*width == -1 || *width == n_labels)
     };
-    if outputs.iter().find(fits).is_none() {
-        return Err(Error::graph(
-            &path,
+    match outputs.iter().find(fits) {
+        Some(_) => Ok(()),
+        None => Err(Error::graph(
+            package.model(),
             format!(
-                "expected `logits` FP32 [-1, {n_labels}], one for each label of config.json, found {}; \
-                 correct the labels, or export a sequence classifier",
+                "expected `{name}` FP32 {:?}, one for each label of config.json, found {}; \
+                 correct the labels, or export {instead}",
+                [axes, &[n_labels]].concat(),
                 listed(outputs)
             ),
-        ));
+        )),
     }
-    Ok(TextInputs { attention_mask: has("attention_mask"), token_type_ids: has("token_type_ids") })
 }
 
 fn listed(outlets: &[Outlet]) -> String {

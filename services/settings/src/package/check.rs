@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::{de::DeValue, value::Datetime};
 
 use super::{
-    Accuracy, Activation, ClassifierManifest, Cost, DEFAULT_MAX_TOKENS, ExpertManifest, Limits, OutOfScope,
-    Size, TensorSpec, TrainingData, VersionManifest,
+    Accuracy, Activation, ClassifierManifest, Cost, DEFAULT_MAX_TOKENS, ExpertManifest, Formats, Limits,
+    OutOfScope, Size, TensorSpec, TrainingData, VersionManifest,
 };
 use crate::document::{
     Table,
@@ -44,6 +44,14 @@ pub(super) fn version(file: &Table<'_>) -> Option<VersionManifest> {
     let temperature = file.optional("temperature", value::above_zero);
     let activation = file.optional("activation", activation);
     let out_of_scope = file.table("out-of-scope", out_of_scope);
+    let formats = file.table("formats", |table| {
+        Some(Formats {
+            card_number: table.optional("card-number", value::text),
+            iban: table.optional("iban", value::text),
+            ip_address: table.optional("ip-address", value::text),
+            email_address: table.optional("email-address", value::text),
+        })
+    });
     let files = files(file);
     let inputs = tensors(file, "inputs");
     let outputs = tensors(file, "outputs");
@@ -61,6 +69,7 @@ pub(super) fn version(file: &Table<'_>) -> Option<VersionManifest> {
         temperature: temperature.unwrap_or(1.0),
         activation: activation.unwrap_or_default(),
         out_of_scope,
+        formats: formats.unwrap_or_default(),
         files: files?,
         inputs,
         outputs,

@@ -11,6 +11,10 @@ use crate::{Problem, Problems};
 struct Raw {
     #[serde(default)]
     id2label: BTreeMap<String, String>,
+    #[serde(default)]
+    text_id2label: BTreeMap<String, String>,
+    #[serde(default)]
+    architectures: Vec<String>,
     problem_type: Option<String>,
     max_position_embeddings: Option<NonZeroUsize>,
 }
@@ -22,15 +26,21 @@ pub(super) fn config(source: &str, text: &str) -> Result<HfConfig, Problems> {
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         Problems(vec![Problem { place: format!("{source}:{}", error.line()), key: String::new(), message }])
     })?;
-    let labels = labels(raw.id2label).map_err(|messages| {
-        let problem = |message| Problem { place: source.to_owned(), key: "id2label".to_owned(), message };
-        Problems(messages.into_iter().map(problem).collect())
-    })?;
+    let labels_of = |key: &str, map| {
+        labels(map).map_err(|messages| {
+            let problem = |message| Problem { place: source.to_owned(), key: key.to_owned(), message };
+            Problems(messages.into_iter().map(problem).collect())
+        })
+    };
+    let labels = labels_of("id2label", raw.id2label)?;
+    let text_labels = labels_of("text_id2label", raw.text_id2label)?;
     let activation = match raw.problem_type.as_deref() {
         Some("multi_label_classification") => Activation::Sigmoid,
         _ => Activation::Softmax,
     };
-    Ok(HfConfig { labels, activation, max_tokens: raw.max_position_embeddings })
+    let is_of_words = raw.architectures.iter().any(|name| name.ends_with("ForTokenClassification"))
+        || (labels.iter().any(|label| label == "O") && labels.iter().any(|label| label.starts_with("I-")));
+    Ok(HfConfig { labels, text_labels, is_of_words, activation, max_tokens: raw.max_position_embeddings })
 }
 
 /// The labels in order of their ids, which must be 0, 1, 2, ... without a gap.

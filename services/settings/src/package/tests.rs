@@ -304,3 +304,37 @@ fn a_file_that_is_not_text_is_named() {
     let error = VersionManifest::read(folder.path()).expect_err("not text").to_string();
     assert!(error.ends_with("version.toml: cannot be read: stream did not contain valid UTF-8"), "{error}");
 }
+
+#[test]
+fn what_is_told_by_its_format_has_a_name_of_its_own() {
+    let formats = "[formats]\niban = \"IBAN_CODE\"\ncard-number = \"CREDIT_CARD\"\n";
+    let folder = folder("version.toml", &format!("{}{formats}", version_toml()));
+    let manifest = VersionManifest::read(folder.path()).expect("good").expect("there");
+    assert_eq!(manifest.formats.iban.as_deref(), Some("IBAN_CODE"));
+    assert_eq!(manifest.formats.card_number.as_deref(), Some("CREDIT_CARD"));
+    assert_eq!((manifest.formats.ip_address, manifest.formats.email_address), (None, None));
+}
+
+#[test]
+fn an_export_says_whether_its_labels_are_of_words() {
+    let of_words = |config: &str| {
+        let folder = folder("config.json", config);
+        HfConfig::read(folder.path()).expect("good").expect("there").is_of_words
+    };
+    assert!(of_words(r#"{"architectures": ["BertForTokenClassification"], "id2label": {"0": "PER"}}"#));
+    assert!(of_words(r#"{"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}"#));
+    assert!(!of_words(r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "O"}}"#));
+    assert!(!of_words(r#"{"id2label": {"0": "I-don't-know", "1": "yes"}}"#));
+}
+
+#[test]
+fn a_second_head_has_labels_of_its_own() {
+    let folder =
+        folder("config.json", r#"{"id2label": {"0": "O"}, "text_id2label": {"0": "play", "1": "book"}}"#);
+    let config = HfConfig::read(folder.path()).expect("good").expect("there");
+    assert_eq!(config.text_labels, ["play", "book"]);
+    check_config(
+        r#"{"text_id2label": {"1": "play"}}"#,
+        "config.json: text_id2label: ids must be \"0\" to \"0\" without a gap: `1`",
+    );
+}
