@@ -254,8 +254,12 @@ pub struct Label {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Spans {
+    /// In the order of the text.
     #[prost(message, repeated, tag = "1")]
     pub spans: ::prost::alloc::vec::Vec<Span>,
+    /// What the whole text is, best first, at most `top_k`; empty of experts that only find spans.
+    #[prost(message, repeated, tag = "2")]
+    pub labels: ::prost::alloc::vec::Vec<Label>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Span {

@@ -29,7 +29,12 @@ pub struct Reply {
 pub enum Typed {
     /// Best first.
     Labels(Vec<(String, f32)>),
-    Spans(Vec<Span>),
+    Spans {
+        /// In the order of the text.
+        spans: Vec<Span>,
+        /// What the whole text is, best first; empty of experts that only find spans.
+        labels: Vec<(String, f32)>,
+    },
     Text {
         text: String,
         score: f32,
@@ -123,11 +128,20 @@ impl Tensors {
     }
 
     fn labels(&mut self, request: &Request) -> Result<(Typed, f32), String> {
-        let (labels, scores) = (self.texts("label")?, self.floats("score")?);
-        same_length(&[("label", labels.len()), ("score", scores.len())])?;
-        let confidence = *scores.first().ok_or("output `label` is empty")?;
+        let labels = self.best_labels("score", request)?;
+        let confidence = labels[0].1;
+        Ok((Typed::Labels(labels), confidence))
+    }
+
+    /// At least one.
+    fn best_labels(&mut self, of_scores: &str, request: &Request) -> Result<Vec<(String, f32)>, String> {
+        let (labels, scores) = (self.texts("label")?, self.floats(of_scores)?);
+        same_length(&[("label", labels.len()), (of_scores, scores.len())])?;
+        if labels.is_empty() {
+            return Err("output `label` is empty".to_owned());
+        }
         let top_k = request.top_k.map_or(1, usize::from);
-        Ok((Typed::Labels(labels.into_iter().zip(scores).take(top_k).collect()), confidence))
+        Ok(labels.into_iter().zip(scores).take(top_k).collect())
     }
 
     fn spans(&mut self, request: &Request) -> Result<(Typed, f32), String> {
@@ -142,14 +156,17 @@ impl Tensors {
             ("end", ends.len()),
             ("score", scores.len()),
         ])?;
-        let confidence = scores.iter().copied().fold(0.0, f32::max);
+        // Of an expert with two heads it is the whole text that says whether the expert was the right one.
+        let labels = if self.has("label") { self.best_labels("label_score", request)? } else { Vec::new() };
+        let confidence =
+            labels.first().map_or_else(|| scores.iter().copied().fold(0.0, f32::max), |(_, score)| *score);
         let places = starts.into_iter().zip(ends).zip(scores);
         let spans = entities.into_iter().zip(places).map(|(entity, ((start, end), score))| {
             let part = text.get(start as usize..end as usize);
             let part = part.ok_or_else(|| format!("span {start}..{end} is not a part of the text"))?;
             Ok(Span { entity, start, end, score, text: part.to_owned() })
         });
-        Ok((Typed::Spans(spans.collect::<Result<_, String>>()?), confidence))
+        Ok((Typed::Spans { spans: spans.collect::<Result<_, String>>()?, labels }, confidence))
     }
 
     fn text(&mut self) -> Result<(Typed, f32), String> {
@@ -189,3 +206,6 @@ fn times(response: &ModelInferResponse) -> StageTimes {
         postprocess: stage("nanogrid_postprocess_us"),
     }
 }
+
+#[cfg(test)]
+mod tests;

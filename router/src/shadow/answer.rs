@@ -171,7 +171,27 @@ fn spans(tensors: &[Tensor]) -> Option<Vec<Row>> {
         score: scores[i],
     };
     let is_rectangle = [starts.len(), ends.len(), scores.len(), rows.len()].iter().all(|len| *len == n);
-    is_rectangle.then(|| vec![Row::Spans((0..n).map(span).collect())])
+    let whole = wholes(tensors);
+    is_rectangle.then(|| vec![Row::Spans((0..n).map(span).chain(whole).collect())])
+}
+
+/// What an expert with two heads says of the texts themselves, each as a span of no length: of two versions that find the
+/// same and say something else of the text, one is wrong as well.
+fn wholes(tensors: &[Tensor]) -> Vec<Span> {
+    let (Some((shape, labels)), Some((_, scores))) = (bytes(tensors, "label"), f32s(tensors, "label_score"))
+    else {
+        return Vec::new();
+    };
+    let width = width(shape, labels.len());
+    let best = labels.iter().step_by(width).zip(scores.iter().step_by(width));
+    let whole = |(row, (label, score)): (i32, (&Bytes, &f32))| Span {
+        row,
+        start: 0,
+        end: 0,
+        entity: label.clone(),
+        score: *score,
+    };
+    (0..).zip(best).map(whole).collect()
 }
 
 fn texts(tensors: &[Tensor]) -> Option<Vec<Row>> {

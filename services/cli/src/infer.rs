@@ -104,13 +104,13 @@ fn rows(answer: &Answer) -> Vec<(String, Option<f32>)> {
         Answer::Labels(found) => {
             found.labels.iter().map(|label| (label.label.clone(), Some(label.score))).collect()
         }
-        Answer::Spans(found) => found
-            .spans
-            .iter()
-            .map(|span| {
+        Answer::Spans(found) => {
+            let whole = found.labels.iter().map(|label| (label.label.clone(), Some(label.score)));
+            let spans = found.spans.iter().map(|span| {
                 (format!("{}: {} ({}..{})", span.entity, span.text, span.start, span.end), Some(span.score))
-            })
-            .collect(),
+            });
+            whole.chain(spans).collect()
+        }
         Answer::Text(found) => vec![(found.text.clone(), None)],
         Answer::Audio(found) => vec![(format!("a WAV file of {} bytes: use --json", found.wav.len()), None)],
         Answer::Vector(found) => vec![(sample(&found.values), None)],

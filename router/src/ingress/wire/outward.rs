@@ -155,11 +155,8 @@ fn call_status(status: CallStatus) -> v1::OutcomeStatus {
 fn typed(answer: Typed) -> v1::outcome::Result {
     use v1::outcome::Result as Message;
     match answer {
-        Typed::Labels(labels) => {
-            let labels = labels.into_iter().map(|(label, score)| v1::Label { label, score });
-            Message::Labels(v1::Labels { labels: labels.collect() })
-        }
-        Typed::Spans(spans) => {
+        Typed::Labels(found) => Message::Labels(v1::Labels { labels: labels(found) }),
+        Typed::Spans { spans, labels: found } => {
             let spans = spans.into_iter().map(|span| v1::Span {
                 entity: span.entity,
                 start: span.start,
@@ -167,13 +164,17 @@ fn typed(answer: Typed) -> v1::outcome::Result {
                 score: span.score,
                 text: span.text,
             });
-            Message::Spans(v1::Spans { spans: spans.collect() })
+            Message::Spans(v1::Spans { spans: spans.collect(), labels: labels(found) })
         }
         Typed::Text { text, score } => Message::Text(v1::Text { text, score }),
         Typed::Audio(wav) => Message::Audio(v1::Audio { wav }),
         Typed::Vector(values) => Message::Vector(v1::Vector { values }),
         Typed::Scores(values) => Message::Scores(v1::Scores { values }),
     }
+}
+
+fn labels(found: Vec<(String, f32)>) -> Vec<v1::Label> {
+    found.into_iter().map(|(label, score)| v1::Label { label, score }).collect()
 }
 
 /// An expert for the list of experts.

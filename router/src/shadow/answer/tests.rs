@@ -42,6 +42,24 @@ fn every_row_is_read_as_what_its_task_says() {
 }
 
 #[test]
+fn what_the_whole_text_is_counts_as_one_more_span() {
+    let of = |label: &str| {
+        let answer = response(vec![
+            ("entity", vec![0], words(&[])),
+            ("start", vec![0], Data::I32(Vec::new())),
+            ("end", vec![0], Data::I32(Vec::new())),
+            ("score", vec![0], Data::F32(Vec::new())),
+            ("label", vec![1, 2], words(&[label, "other"])),
+            ("label_score", vec![1, 2], Data::F32(vec![0.9, 0.1])),
+        ]);
+        read(Task::TokenClassification, answer).expect("spans")
+    };
+    let whole = Span { row: 0, start: 0, end: 0, entity: "play".into(), score: 0.9 };
+    assert_eq!(of("play"), vec![Row::Spans(vec![whole])]);
+    assert_ne!(of("play"), of("book"));
+}
+
+#[test]
 fn other_outputs_are_compared_as_what_they_are() {
     let only = response(vec![("label", vec![1, 1], words(&["a"]))]);
     let rows = read(Task::TextClassification, only).expect("a tensor");

@@ -1,4 +1,4 @@
-use nanogrid_proto::v1::{Label, Labels};
+use nanogrid_proto::v1::{Label, Labels, Span, Spans};
 
 use super::*;
 
@@ -75,4 +75,20 @@ fn an_answer_without_a_single_label_is_still_an_answer() {
         InferResponse { outcomes: vec![answered("intent", &[])], complete: true, ..InferResponse::default() };
     assert!(plain(&response).contains("nothing found"));
     assert_eq!(exit(&response), Exit::Done);
+}
+
+#[test]
+fn spans_stand_below_what_the_whole_text_is_each_with_its_place() {
+    let span = Span { entity: "city".to_owned(), start: 11, end: 16, score: 0.98, text: "Paris".to_owned() };
+    let label = Label { label: "GetWeather".to_owned(), score: 0.99 };
+    let with = |spans, labels| Outcome {
+        result: Some(Answer::Spans(Spans { spans, labels })),
+        ..answered("command", &[])
+    };
+    let outcomes = vec![with(vec![span], vec![label]), with(Vec::new(), Vec::new())];
+    let text = plain(&InferResponse { outcomes, complete: true, ..InferResponse::default() });
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["command", "GetWeather", "0.990", "v1"]);
+    assert_eq!(lines[1], ["city:", "Paris", "(11..16)", "0.980"]);
+    assert_eq!(lines[2], ["command", "nothing", "found", "v1"]);
 }
