@@ -91,7 +91,7 @@ impl Control for ControlService {
         request: Request<StartRolloutRequest>,
     ) -> Result<Response<Rollout>, Status> {
         let (expert, plan) = rollouts::plan(request.into_inner(), &self.router.catalog.now())?;
-        let kept = self.router.rollouts.start(&expert, plan)?;
+        let kept = self.router.rollouts.start(&expert, plan).await?;
         Ok(Response::new(rollouts::rollout(&expert, &kept)))
     }
 
@@ -114,7 +114,7 @@ impl Control for ControlService {
         let request = request.into_inner();
         let change = rollouts::change(request.change())?;
         let expert = self.expert(&request.expert)?;
-        let kept = self.router.rollouts.change(&expert, change)?;
+        let kept = self.router.rollouts.change(&expert, change).await?;
         Ok(Response::new(rollouts::rollout(&expert, &kept)))
     }
 

@@ -23,7 +23,7 @@ use crate::{
     dispatch::Dispatch,
     fault::Faults,
     ingress::{Door, Limits, grid::GridService, oip::OipService},
-    rollout::{Rollouts, Store, StoreError},
+    rollout::{ResumeError, Rollouts},
     shadow::Shadow,
 };
 
@@ -47,7 +47,7 @@ pub enum StartError {
     Grid(#[from] nanogrid_settings::Error),
     /// What rollouts were doing cannot be read.
     #[error(transparent)]
-    Rollouts(#[from] StoreError),
+    Rollouts(#[from] ResumeError),
     /// A port cannot be had.
     #[error(transparent)]
     Serving(#[from] nanogrid_serving::Error),
@@ -94,8 +94,8 @@ impl RouterServer {
         let admission = Admission::new(settings.max_in_flight, max_bytes, metrics.admission());
         let faults = Arc::new(Faults::new(settings.faults_allowed, rand::random(), metrics.clone()));
         let shadow = Arc::new(Shadow::new(settings.keep_shadow_payload, max_message, metrics.clone()));
-        let store = settings.rollouts.clone().map_or(Store::Memory, Store::File);
-        let rollouts = Rollouts::resume(catalog.clone(), shadow.clone(), store, metrics.rollouts())?;
+        let home = &settings.rollouts;
+        let rollouts = Rollouts::resume(catalog.clone(), shadow.clone(), home, metrics.rollouts()).await?;
         let router = Router {
             catalog,
             classifier,
@@ -150,10 +150,12 @@ impl RouterServer {
         let rollouts = router.rollouts.clone();
         let control = ControlServer::new(ControlService::new(router, discovery.clone()));
         let ops = Services::new().with(control).into_router();
-        tokio::select! {
+        let served = tokio::select! {
             served = server.serve(Services::new().with(grid).with(oip), Some(ops), registry, shutdown) => served,
             () = discovery.follow(reload_every) => Ok(()),
             () = rollouts.run(rollout_tick) => Ok(()),
-        }
+        };
+        rollouts.leave().await;
+        served
     }
 }

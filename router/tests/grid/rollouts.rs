@@ -17,6 +17,7 @@ use nanogrid_proto::{
         control_client::ControlClient,
     },
 };
+use nanogrid_settings::RolloutHome;
 use nanogrid_testkit::expert::{Behaviour, Profile, ScriptedExpert};
 use tokio::time::Instant;
 use tonic::{Code, Status, transport::Channel};
@@ -290,7 +291,8 @@ async fn a_router_that_was_stopped_goes_on_where_it_was_and_two_routers_agree_on
     fs::copy(&path, copy.path()).expect("copied");
 
     let state = copy.path().to_owned();
-    let other = Grid::start_with(&[two.entry()], |settings| settings.rollouts = Some(state)).await;
+    let other =
+        Grid::start_with(&[two.entry()], |settings| settings.rollouts = RolloutHome::File(state)).await;
     let resumed = rollout(&mut other.control().await).await;
     assert_eq!((resumed.weight, resumed.phase()), (3_000, RolloutPhase::Paused));
     assert_eq!((&resumed.id, resumed.step_began), (&seen.id, seen.step_began));

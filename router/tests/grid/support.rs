@@ -14,10 +14,10 @@ use nanogrid_proto::{
     },
 };
 use nanogrid_router::RouterServer;
-use nanogrid_settings::RouterSettings;
+use nanogrid_settings::{RolloutHome, RouterSettings};
 use nanogrid_testkit::expert::{Behaviour, Profile, ScriptedExpert};
 use tempfile::TempDir;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use tonic::{Code, Status, transport::Channel};
 
 /// A router with its grid file.
@@ -26,6 +26,8 @@ pub(crate) struct Grid {
     pub(crate) channel: Channel,
     folder: TempDir,
     _stop: oneshot::Sender<()>,
+    #[allow(dead_code, reason = "for tests of several routers")]
+    serving: JoinHandle<Result<(), nanogrid_serving::Error>>,
 }
 
 /// `[[expert]]` with its versions: number, weight, endpoints.
@@ -98,7 +100,7 @@ impl Grid {
             grid_file: folder.path().join("grid.toml"),
             reload_every: Duration::from_millis(10),
             classifier: None,
-            rollouts: Some(folder.path().join("rollouts.json")),
+            rollouts: RolloutHome::File(folder.path().join("rollouts.json")),
             rollout_tick: Duration::from_millis(10),
             ..RouterSettings::default()
         };
@@ -109,12 +111,18 @@ impl Grid {
         let server = RouterServer::bind(&settings).await.expect("the router starts");
         let (address, ops) = (server.local_addr().to_string(), server.ops_addr().to_string());
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(server.serve(async {
+        let serving = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
         let channel =
             nanogrid_serving::endpoint(&address).expect("an address").connect().await.expect("it listens");
-        Self { ops, channel, folder, _stop: stop }
+        Self { ops, channel, folder, _stop: stop, serving }
+    }
+
+    /// It is gone from one moment to the next, and says goodbye to nobody.
+    #[allow(dead_code, reason = "for tests of several routers")]
+    pub(crate) fn crash(self) {
+        self.serving.abort();
     }
 
     pub(crate) fn client(&self) -> GridClient<Channel> {

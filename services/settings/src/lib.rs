@@ -9,6 +9,7 @@ pub mod expert;
 pub mod grid;
 mod name;
 pub mod package;
+pub mod rollouts;
 pub mod router;
 pub mod server;
 mod setting;
@@ -20,6 +21,7 @@ pub use expert::{ExpertSettings, InferenceSettings, LimitSettings, RepositorySet
 pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Policy, Version, VersionLabel};
 pub use name::{ExpertName, InvalidName};
 pub use package::{ExpertManifest, HfConfig, VersionManifest};
+pub use rollouts::{KubernetesSettings, RolloutHome};
 pub use router::RouterSettings;
 pub use server::{DrainSettings, LogFormat, ServerSettings, TelemetrySettings};
 pub use source::{env_path, load};

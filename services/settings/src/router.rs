@@ -1,5 +1,5 @@
-//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]`, `[faults]`
-//! and `[shadow]`.
+//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]`, `[faults]`,
+//! `[rollouts]` and `[shadow]`.
 
 use std::{
     num::NonZeroUsize,
@@ -9,7 +9,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{Error, ServerSettings, TelemetrySettings, setting, source};
+use crate::{
+    Error, RolloutHome, ServerSettings, TelemetrySettings,
+    rollouts::{RawRollouts, rollouts},
+    setting, source,
+};
 
 /// What `nanogrid-router` reads.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -43,8 +47,8 @@ pub struct RouterSettings {
     pub max_in_flight: usize,
     /// `admission.max-bytes`: of all requests being read and answered; at least one of the largest always fits.
     pub max_bytes_in_flight: usize,
-    /// `rollouts.state`: the file in which rollouts outlive the router; an empty text = they end with it.
-    pub rollouts: Option<PathBuf>,
+    /// `rollouts.state` or `[rollouts.kubernetes]`: where rollouts outlive the router.
+    pub rollouts: RolloutHome,
     /// `rollouts.tick`: between two looks at what speaks against a canary; a rollback is at most as late.
     pub rollout_tick: Duration,
     /// `faults.allowed`: may operators make calls fail on purpose?
@@ -78,6 +82,7 @@ struct Raw {
     request: RawRequest,
     admission: RawAdmission,
     faults: RawFaults,
+    #[serde(deserialize_with = "rollouts")]
     rollouts: RawRollouts,
     shadow: RawShadow,
 }
@@ -123,21 +128,6 @@ struct RawAdmission {
     max_in_flight: NonZeroUsize,
     #[serde(deserialize_with = "setting::at_least_one")]
     max_bytes: NonZeroUsize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct RawRollouts {
-    #[serde(deserialize_with = "setting::path")]
-    state: Option<PathBuf>,
-    #[serde(deserialize_with = "setting::duration_above_zero")]
-    tick: Duration,
-}
-
-impl Default for RawRollouts {
-    fn default() -> Self {
-        Self { state: Some("rollouts.json".into()), tick: Duration::from_secs(1) }
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -215,8 +205,8 @@ impl From<Raw> for RouterSettings {
             max_experts: request.max_experts.get(),
             max_in_flight: admission.max_in_flight.get(),
             max_bytes_in_flight: admission.max_bytes.get(),
-            rollouts: rollouts.state,
             rollout_tick: rollouts.tick,
+            rollouts: rollouts.home(),
             faults_allowed: faults.allowed,
             keep_shadow_payload: shadow.keep_payload,
         }

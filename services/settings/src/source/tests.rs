@@ -3,7 +3,7 @@ use std::{io::Write, num::NonZeroUsize, time::Duration};
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::{ExpertSettings, LimitSettings, LogFormat, RouterSettings};
+use crate::{ExpertSettings, KubernetesSettings, LimitSettings, LogFormat, RolloutHome, RouterSettings};
 
 fn read<T: DeserializeOwned>(file: &str, variables: &[(&str, &str)]) -> Result<T, String> {
     let mut written = NamedTempFile::new().expect("a temporary file");
@@ -87,10 +87,50 @@ fn the_bounds_of_the_limit_fit_together() {
 fn rollouts_have_a_state_and_a_tick_from_file_or_environment() {
     let variables = [("NANOGRID__ROLLOUTS__STATE", "run/rollouts.json")];
     let settings: RouterSettings = read("[rollouts]\ntick = \"250ms\"\n", &variables).expect("good");
-    assert_eq!(settings.rollouts, Some(PathBuf::from("run/rollouts.json")));
+    assert_eq!(settings.rollouts, RolloutHome::File("run/rollouts.json".into()));
     assert_eq!(settings.rollout_tick, Duration::from_millis(250));
     let memory: RouterSettings = read("[rollouts]\nstate = \"\"\n", &[]).expect("good");
-    assert_eq!(memory.rollouts, None);
+    assert_eq!(memory.rollouts, RolloutHome::Nowhere);
+    assert_eq!(RouterSettings::default().rollouts, RolloutHome::File("rollouts.json".into()));
+}
+
+#[test]
+fn rollouts_of_several_routers_are_kept_in_kubernetes_and_then_not_in_a_file() {
+    let usual: RouterSettings = read("[rollouts.kubernetes]\n", &[]).expect("good");
+    assert_eq!(usual.rollouts, RolloutHome::Kubernetes(KubernetesSettings::default()));
+    let variables = [
+        ("NANOGRID__ROLLOUTS__KUBERNETES__NAMESPACE", "edge"),
+        ("NANOGRID__ROLLOUTS__KUBERNETES__RETRY_PERIOD", "1s"),
+    ];
+    let settings: RouterSettings =
+        read("[rollouts]\nstate = \"\"\nkubernetes.name = \"tries\"\n", &variables).expect("good");
+    let expected = KubernetesSettings {
+        name: "tries".to_owned(),
+        namespace: Some("edge".to_owned()),
+        retry_period: Duration::from_secs(1),
+        ..KubernetesSettings::default()
+    };
+    assert_eq!(settings.rollouts, RolloutHome::Kubernetes(expected));
+
+    router_refused(
+        "[rollouts]\nstate = \"a.json\"\nkubernetes.name = \"tries\"\n",
+        "expert.toml:2: rollouts: `state` is a file of one router and `kubernetes` is of many: keep one of them, or set \
+         `state` to \"\": `a.json`",
+    );
+    router_refused(
+        "[rollouts.kubernetes]\nname = \"My Tries\"\n",
+        "expert.toml:2: rollouts.kubernetes.name: must be lower-case letters, digits and inner hyphens, at most 63, as \
+         Kubernetes wants it: `My Tries`",
+    );
+    router_refused(
+        "[rollouts.kubernetes]\nlease-duration = \"5s\"\n",
+        "expert.toml:2: rollouts.kubernetes: `retry-period` must be below `renew-deadline`, and that below \
+         `lease-duration`: 2s, 10s, 5s",
+    );
+    router_refused(
+        "[rollouts.kubernetes]\nlease-duration = \"15500ms\"\n",
+        "expert.toml:2: rollouts.kubernetes: `lease-duration` must be whole seconds: 15.5s",
+    );
 }
 
 #[test]
