@@ -36,6 +36,7 @@ onnxruntime: ## Fetch ONNX Runtime's shared library into .nanogrid, once
 .PHONY: test
 test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	@services/cli/tests/python/prepare
+	@k8s/apiserver/prepare
 	cargo test $(CARGO_FLAGS) --workspace
 
 FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests json

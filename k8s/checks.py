@@ -22,6 +22,7 @@ def all_of(objects, root):
         *(problem for deployment in deployments.values() for problem in pod(deployment, root)),
         *ports(services, deployments),
         *experts(objects, deployments, services, root),
+        *permissions(objects, deployments, root),
     ]
 
 
@@ -72,7 +73,7 @@ def pod(deployment, root):
         "the root file system must be read-only": dig(container, "securityContext", "readOnlyRootFilesystem"),
         "must not gain privileges": dig(container, "securityContext", "allowPrivilegeEscalation") is False,
         "must drop all capabilities": dig(container, "securityContext", "capabilities") == {"drop": ["ALL"]},
-        "must not mount a token that nobody uses": spec.get("automountServiceAccountToken") is False,
+        "must mount a token where one is used, and nowhere else": spec.get("automountServiceAccountToken") is (role == "nanogrid-router"),
         "must ask for CPU and memory, and limit memory": {"cpu", "memory"} <= asked.keys() and "memory" in limited,
         "an update must never take a pod away first": dig(deployment, "spec", "strategy", "rollingUpdate", "maxUnavailable") == 0,
         "must be given the time that a drain may take": spec.get("terminationGracePeriodSeconds", 30) > LONGEST_DRAIN,
@@ -134,6 +135,28 @@ def experts(objects, deployments, services, root):
             yield f"experts/catalog: `{name}` is not deployed: add k8s/base/experts/{name}"
         elif name in in_grid and in_grid[name]["task"] != manifest["task"]:
             yield f"grid.toml: `{manifest['name']}`: its task is {manifest['task']}: {in_grid[name]['task']}"
+
+
+def permissions(objects, deployments, root):
+    """Routers may keep the rollouts of exactly the experts that there are, under the names that their settings say."""
+    account = deployments["router"]["spec"]["template"]["spec"]["serviceAccountName"]
+    namespace = deployments["router"]["metadata"]["namespace"]
+    bound = kind(objects, "RoleBinding")["router"]
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+    if bound["subjects"] != [subject] or bound["roleRef"]["name"] != "router":
+        yield f"RoleBinding router: must give the Role `router` to the ServiceAccount `{account}` alone: {bound['subjects']}"
+
+    role = kind(objects, "Role")["router"]
+    may = {(resource, verb, name) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+           for name in rule.get("resourceNames", ["any"])}
+    files = [item["data"]["router.toml"] for item in objects if item["kind"] == "ConfigMap" and "router.toml" in item["data"]]
+    lease = tomllib.loads(files[0])["rollouts"]["kubernetes"]["name"]
+    grid = tomllib.loads(kind(objects, "ConfigMap")["grid"]["data"]["grid.toml"])
+    must = {("configmaps", verb, f"{lease}-{expert['name']}") for expert in grid["expert"] for verb in ("get", "patch")}
+    must |= {("configmaps", verb, "any") for verb in ("list", "watch", "create")}
+    must |= {("leases", "get", lease), ("leases", "update", lease), ("leases", "create", "any")}
+    yield from (f"Role router: lacks {' '.join(lacking)}" for lacking in sorted(must - may))
+    yield from (f"Role router: must not allow {' '.join(needless)}" for needless in sorted(may - must))
 
 
 def settings_files(root):

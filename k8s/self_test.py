@@ -18,6 +18,10 @@ def grid(objects, old, new):
     files["grid.toml"] = files["grid.toml"].replace(old, new)
 
 
+def rule(objects, number):
+    return checks.kind(objects, "Role")["router"]["rules"][number]
+
+
 # What is broken, and what must be said of it.
 MUTATIONS = [
     (lambda objects: container(objects, "intent-v1").update(image="nanogrid-expert:latest"), "the image must be"),
@@ -32,6 +36,14 @@ MUTATIONS = [
     (lambda objects: grid(objects, "intent-v1.nanogrid.svc", "intent.nanogrid.svc"), "must be reached at"),
     (lambda objects: grid(objects, '"intent"', '"intents"'), "no request would reach it"),
     (lambda objects: grid(objects, '"text-classification"', '"embedding"'), "its task is text-classification"),
+    (lambda objects: rule(objects, 0)["resourceNames"].remove("rollouts-intent"), "lacks configmaps get rollouts-intent"),
+    (lambda objects: rule(objects, 0)["resourceNames"].append("grid"), "must not allow configmaps get grid"),
+    (lambda objects: rule(objects, 2)["verbs"].append("patch"), "must not allow configmaps patch any"),
+    (lambda objects: checks.kind(objects, "RoleBinding")["router"]["subjects"][0].update(namespace="x"), "must give the Role"),
+    (
+        lambda objects: spec(objects, "Deployment", "router")["template"]["spec"].update(automountServiceAccountToken=False),
+        "must mount a token where one is used",
+    ),
 ]
 # Only where the programs are built.
 SETTINGS = (lambda objects: container(objects, "intent-v1")["env"].append({"name": "NANOGRID__PACKAGE"}), "NANOGRID__PACKAGE")

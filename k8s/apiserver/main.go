@@ -4,7 +4,8 @@
 //	apiserver FOLDER
 //
 // It listens on loopback ports that were free, keeps everything in FOLDER, prints one line of JSON that says where it
-// answers and how to be let in, once it does, and ends when its standard input does: a test that dies leaves no server behind.
+// answers and how to be let in, once it does. It ends when its standard input does, and removes FOLDER: a test that dies leaves
+// nothing behind.
 package main
 
 import (
@@ -44,18 +45,16 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: apiserver FOLDER")
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	folder, err := filepath.Abs(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-		// Storage is thrown away, so nobody waits for its farewell.
+		_ = os.RemoveAll(folder)
 		os.Exit(0)
 	}()
-	folder, err := filepath.Abs(os.Args[1])
-	if err == nil {
-		err = run(ctx, folder)
-	}
-	if err != nil {
+	if err := run(context.Background(), folder); err != nil {
 		log.Fatal(err)
 	}
 }
