@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from ..recipe import ODD_TEXTS
 from ..settings import Settings, Source
 from .loss import Tagged
+from .package import TagPackage
 from .rows import Span, Spanned, spanned
 from .tagger import Tagger, TaggerShape, cased_tokenizer, n_pieces_of
 from .words import begins, words_of, worn
@@ -144,6 +145,6 @@ class Spans:
         turns = [seen[kind][i] for i in range(GOLDEN_ROWS) for kind in sorted(seen) if i < len(seen[kind])]
         return [*list(dict.fromkeys(turns))[:GOLDEN_ROWS], *self.settings.golden, *ODD_TEXTS]
 
-    def extra(self, package: Any, manifest: dict[str, Any]) -> str:
+    def extra(self, package: TagPackage, manifest: dict[str, Any]) -> str:
         """A paragraph of the card that only this expert has."""
         return ""
