@@ -39,7 +39,7 @@ test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	@k8s/apiserver/prepare
 	cargo test $(CARGO_FLAGS) --workspace
 
-FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests json
+FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests json rows
 # Where they read and write: what was found stays in .nanogrid, the seeds are only read.
 FUZZ_WORK := $(CURDIR)/.nanogrid/fuzz
 
@@ -69,6 +69,10 @@ lint: ## Check formatting and lints; a warning is an error
 .PHONY: proto
 proto: ## Generate the Rust code of proto/ again
 	cargo test $(CARGO_FLAGS) --package nanogrid-proto --test generated_code_is_fresh || git diff --stat proto/src/gen
+
+.PHONY: readme
+readme: ## Write the table of experts in README.md again, from the catalog
+	cargo run --quiet $(CARGO_FLAGS) --package nanogrid -- expert table --readme README.md
 
 .PHONY: loadtest
 loadtest: build ## Measure the running grid (ARGS="...")

@@ -136,6 +136,9 @@ fn missing_default(folder: &Path, version: u32) -> Problem {
 fn check_package(folder: &Path, load: bool) -> Checked {
     let result = Package::open(folder).and_then(|package| {
         if load {
+            if package.task != Task::Tensor {
+                Text::load(&package)?;
+            }
             load_model(&package)?;
         }
         Ok(package)
@@ -153,11 +156,8 @@ fn about(package: &Package) -> String {
     format!("{name} v{version}, {task}{labels}")
 }
 
-/// With the limits that an expert process has by default.
-fn load_model(package: &Package) -> Result<(), nanogrid_onnx::Error> {
-    if package.task != Task::Tensor {
-        Text::load(package)?;
-    }
+/// With the limits that an expert process has by default. It runs once.
+pub(crate) fn load_model(package: &Package) -> Result<Model, nanogrid_onnx::Error> {
     let InferenceSettings { queue, max_batch_rows, max_batch_tokens, intra_op_threads, .. } =
         InferenceSettings::default();
     let options = ModelOptions {
@@ -167,10 +167,10 @@ fn load_model(package: &Package) -> Result<(), nanogrid_onnx::Error> {
         max_batch_tokens: package.max_batch_tokens.unwrap_or(max_batch_tokens),
         intra_op_threads,
     };
-    Model::load(package, &options).map(drop)
+    Model::load(package, &options)
 }
 
-fn of_package(error: nanogrid_onnx::Error, folder: &Path) -> Vec<Problem> {
+pub(crate) fn of_package(error: nanogrid_onnx::Error, folder: &Path) -> Vec<Problem> {
     match error {
         nanogrid_onnx::Error::Manifest(error) => of_settings(error),
         nanogrid_onnx::Error::File { path, problem } | nanogrid_onnx::Error::Graph { path, problem } => {
@@ -186,7 +186,7 @@ fn of_package(error: nanogrid_onnx::Error, folder: &Path) -> Vec<Problem> {
     }
 }
 
-fn of_settings(error: nanogrid_settings::Error) -> Vec<Problem> {
+pub(crate) fn of_settings(error: nanogrid_settings::Error) -> Vec<Problem> {
     match error {
         nanogrid_settings::Error::Read { path, source } => vec![Problem {
             place: path.display().to_string(),

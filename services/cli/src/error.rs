@@ -78,6 +78,10 @@ pub(crate) enum Error {
     Data { path: PathBuf, problem: String },
     #[error("{problem}")]
     Package { problem: String },
+    #[error("{what} cannot become an expert:\n  {}", problems.join("\n  "))]
+    NoExpert { what: String, problems: Vec<String> },
+    #[error("{} is there already: choose another name, or add a version to it with `nanogrid expert add`", path.display())]
+    Exists { path: PathBuf },
     #[error(transparent)]
     Onnx(#[from] nanogrid_onnx::Error),
     #[error("the answer cannot be written as JSON: {0}")]

@@ -8,6 +8,7 @@ mod client;
 mod down;
 mod error;
 mod eval;
+mod expert;
 mod experts;
 mod faults;
 mod infer;
@@ -78,6 +79,8 @@ enum Command {
     Experts(experts::Experts),
     /// Test an expert on your own data: accuracy with intervals, a table of labels, confusions, speed
     Eval(eval::Eval),
+    /// Begin an expert, add a model to one, or print the table of all
+    Expert(expert::Expert),
     /// Make calls to an expert slow or fail on purpose, to see that the rest of the grid bears it
     Faults(faults::Faults),
     /// Try a new version of an expert on a growing share of its requests; a worse one is taken back by itself
@@ -112,6 +115,7 @@ async fn run(global: Global, command: Command) -> Result<Exit, Error> {
         Command::Route(route) => route.run(&global).await,
         Command::Experts(experts) => experts.run(&global).await,
         Command::Eval(eval) => eval.run(&global).await,
+        Command::Expert(expert) => expert.run(&global).await,
         Command::Faults(faults) => faults.run(&global).await,
         Command::Rollout(rollout) => rollout.run(&global).await,
         Command::Traffic(traffic) => traffic.run(&global).await,

@@ -6,10 +6,12 @@
 
 mod files;
 mod json;
+mod rows;
 mod tensors;
 mod timeout;
 
 pub use files::{grid_file, package_manifests, process_settings};
 pub use json::json;
+pub use rows::rows;
 pub use tensors::tensors;
 pub use timeout::grpc_timeout;

@@ -46,3 +46,8 @@ fn package_manifests() {
 fn json() {
     replay("json", nanogrid_fuzz::json);
 }
+
+#[test]
+fn rows() {
+    replay("rows", nanogrid_fuzz::rows);
+}

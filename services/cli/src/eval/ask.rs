@@ -213,3 +213,6 @@ async fn send(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

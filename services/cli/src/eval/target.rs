@@ -28,7 +28,9 @@ pub(crate) struct Target {
     pub(crate) place: String,
     /// Another may answer in its place.
     pub(crate) behind_router: bool,
-    _host: Option<Host>,
+    /// Ends with the test.
+    #[expect(dead_code, reason = "held for as long as it is asked")]
+    pub(crate) host: Option<Host>,
 }
 
 impl Target {
@@ -60,7 +62,7 @@ impl Target {
             none: eval.none.clone(),
             place: addr.to_owned(),
             behind_router: true,
-            _host: None,
+            host: None,
         };
         let labels = if task == Task::TextClassification { ask::labels(&target).await } else { None };
         Ok(Self { labels, ..target })
@@ -107,7 +109,7 @@ impl Target {
             none: eval.none.clone().or(outside),
             place: folder.display().to_string(),
             behind_router: false,
-            _host: Some(host),
+            host: Some(host),
         })
     }
 }
