@@ -32,6 +32,8 @@ const OWNED: &[(&str, &str)] = &[
     ("opentelemetry-otlp", "nanogrid-telemetry"),
     ("prometheus-client", "nanogrid-telemetry"),
     ("config", "nanogrid-settings"),
+    ("kube", "nanogrid-router"),
+    ("k8s-openapi", "nanogrid-router"),
 ];
 
 /// Two versions of these would not understand each other's types.
