@@ -35,7 +35,9 @@ pub enum ClusterError {
     #[error("it is not known how to reach the Kubernetes API: {0}; outside of a cluster set `kubeconfig`")]
     Unknown(String),
     /// It did not answer in time.
-    #[error("the Kubernetes API has not answered within {0:?}; `nanogrid rollout status` says whether it did something all the same")]
+    #[error(
+        "the Kubernetes API has not answered within {0:?}; `nanogrid rollout status` says whether it did something all the same"
+    )]
     Silent(Duration),
     /// It cannot be reached, or does not work.
     #[error("the Kubernetes API does not answer: {0}")]

@@ -18,8 +18,8 @@
 //! decides multiplies it into the record and removes the key in one write, which keeps the object small. What it saw
 //! in its last second or two is lost, for both versions alike. A router whose key was removed though it is alive begins anew, lest its
 //! evidence count twice. The price of several routers is that each of them has to find out by itself which bet wins: with three, of which one is
-replaced every quarter of an hour, 3 % errors instead of 1 % are found after a median of 260 s instead of 225 s (`cargo test -p nanogrid-rollout
---test simulated`).
+//! replaced every quarter of an hour, 3 % errors instead of 1 % are found after a median of 260 s instead of 225 s (`cargo test -p nanogrid-rollout
+//! --test simulated`).
 //!
 //! **What waits for nobody**: a router that sees a gate broken takes the canary's traffic away at once, tells the others, and leaves the
 //! rest to whoever decides. While the API does not answer, weights stay as they are and nobody decides.
