@@ -144,6 +144,31 @@ fn what_cannot_be_tested_is_said_in_a_sentence() {
 }
 
 #[test]
+fn spans_are_tested_by_their_places_and_the_label_of_the_whole_text_by_its_column() {
+    let case = Case::new();
+    let package =
+        packages::token_classifier(&case.catalog, "tags", &["O", "B-day", "I-day"], &["no", "yes"], "");
+    let rows = case.data(
+        "rows.jsonl",
+        "{\"tokens\": [\"see\", \"b-day\", \"i-day\"], \"tags\": [\"O\", \"B-day\", \"I-day\"], \"is\": \"no\"}\n\
+         {\"tokens\": [\"yes\", \"b-day\"], \"tags\": [\"B-day\", \"O\"], \"is\": \"yes\"}\n",
+    );
+    let run = |arguments: &[&str]| -> Value {
+        let mut command = nanogrid(&["eval", "--json", "--package"]);
+        let output = command.arg(&package).arg("--data").arg(&rows).args(arguments).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let spans = run(&[]);
+    assert_eq!(spans["micro_f1"]["value"], 0.5, "{spans:#}");
+    assert_eq!((&spans["span_errors"]["missed"], &spans["span_errors"]["invented"]), (&1.into(), &1.into()));
+    assert_eq!(run(&["--threshold", "1"])["micro_f1"]["value"], 0.0, "nobody is that sure");
+    let labels = run(&["--label-column", "is"]);
+    assert_eq!(labels["classes"][1]["label"], "yes", "{labels:#}");
+    assert_eq!(labels["classes"][1]["recall"], 1.0, "{labels:#}");
+}
+
+#[test]
 fn an_expert_of_a_running_grid_is_tested_by_its_name() {
     let case = Case::new();
     let rows = case.data("rows.tsv", ROWS);

@@ -195,6 +195,25 @@ fn a_new_expert_has_what_it_needs_but_a_model_which_is_then_added() {
 }
 
 #[test]
+fn an_export_that_finds_spans_becomes_a_package_and_one_with_other_labels_does_not() {
+    let case = Case::new();
+    let export = packages::hugging_face_tagger(case.folder.path(), "export", &["O", "B-day", "I-day"], &[]);
+    let texts = case.folder.path().join("texts.txt");
+    fs::write(&texts, "see you b-day\n").expect("written");
+    let spans = ["--task", "token-classification", "--texts", texts.to_str().expect("UTF-8")];
+    ok(&case.add(&export, &spans));
+    assert!(is_sound(&case.urgency()).contains("token-classification"));
+    let golden = fs::read_to_string(case.urgency().join("1/golden.jsonl")).expect("golden cases");
+    let golden: Value = serde_json::from_str(&golden).expect("JSON");
+    assert_eq!(golden["spans"][0]["entity"], "day", "{golden:#}");
+    assert_eq!((&golden["spans"][0]["start"], &golden["spans"][0]["end"]), (&8.into(), &13.into()));
+
+    let other = Case::new();
+    let export = packages::hugging_face_tagger(other.folder.path(), "export", &["day", "night"], &[]);
+    other.refused(&other.add(&export, &["--task", "token-classification"]), &["id2label", "`B-`"]);
+}
+
+#[test]
 fn names_and_tasks_that_are_none_are_wrong_usage() {
     let case = Case::new();
     let task = case.expert("new", &["--task", "guessing"]);

@@ -37,7 +37,11 @@ pub(crate) fn row(line: &str, layout: &Layout) -> Result<Option<(String, Truth)>
 const TOKENS: &str = "tokens";
 const TAGS: &str = "tags";
 
+/// Without a text of its own, a row is its tokens with blanks between them.
 fn text(object: &Map<String, Value>, layout: &Layout) -> Result<String, String> {
+    if !object.contains_key(&layout.text) && object.contains_key(TOKENS) {
+        return Ok(strings(object, TOKENS)?.join(" "));
+    }
     let value = get(object, &layout.text)?;
     let text = value.as_str().map(str::to_owned);
     text.ok_or_else(|| format!("`{}` must be a text, and is {}", layout.text, kind(value)))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, Poisson};
 
 use crate::{Answer, Span, SpanErrors, TooManyLabels, Truth, classes::Classes};
@@ -230,7 +230,7 @@ impl Tally {
         if events.is_empty() {
             return;
         }
-        let mut random = StdRng::seed_from_u64(self.seed ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = SmallRng::seed_from_u64(self.seed ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let times: Poisson<f64> = Poisson::new(1.0).expect("a mean of 1 is above 0");
         for resample in 0..RESAMPLES {
             let weight = times.sample(&mut random) as u32;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Args;
-use nanogrid_onnx::{Package, Text};
+use nanogrid_onnx::Package;
 use nanogrid_settings::{ExpertManifest, ExpertName, Task};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,7 +16,11 @@ use tempfile::TempDir;
 use crate::{
     Global, check,
     error::{Error, Exit},
-    expert::{export::Export, golden, manifest, new},
+    expert::{
+        export::Export,
+        golden::{self, Loaded},
+        manifest, new,
+    },
     print::{self, BOLD},
     up::{CATALOG, folders},
 };
@@ -128,11 +132,6 @@ impl Add {
                  `nanogrid check`"
             )),
         }
-        if self.texts.is_some() && task != Task::TextClassification {
-            problems.push(format!(
-                "--texts: golden cases are recorded for text-classification, and this is {task}"
-            ));
-        }
         task
     }
 
@@ -146,7 +145,7 @@ impl Add {
         let expert = stage.path().join(self.name.as_str());
         let version = expert.join(home.version.to_string());
         fs::create_dir_all(&version).map_err(Error::file("cannot make the folder", &version))?;
-        let description = description(export);
+        let description = description(export, task);
         let title = self.title.clone().unwrap_or_else(|| self.name.as_str().replace('-', " "));
         let manifest = expert.join("expert.toml");
         fs::write(&manifest, new::expert_toml(&self.name, task, &title, &description))
@@ -178,33 +177,39 @@ impl Add {
             Ok(package) => package,
             Err(error) => return Err(self.no_expert(told(error))),
         };
-        let (text, model) = (Text::load(&package), check::load_model(&package));
-        let (text, model) = match (text, model) {
-            (Ok(text), Ok(model)) => (text, model),
-            (text, model) => {
-                return Err(
-                    self.no_expert(text.err().into_iter().chain(model.err()).flat_map(told).collect())
-                );
-            }
-        };
-        self.refuse(golden::probe(&package, &model).await)?;
+        let loaded = Loaded::load(package)
+            .map_err(|errors| self.no_expert(errors.into_iter().flat_map(told).collect()))?;
+        self.refuse(golden::probe(&loaded).await)?;
         let n_golden = match &self.texts {
-            Some(texts) => Some(golden::record(texts, &package, &model, &text).await?),
+            Some(texts) => Some(loaded.record(texts).await?),
             None => None,
         };
-        manifest::write(&package, &model, export, version, self.licence.as_deref())?;
+        manifest::write(&loaded.package, &loaded.model, export, version, self.licence.as_deref())?;
         Ok((Package::open(folder)?, n_golden))
     }
 }
 
 /// What config.json knows of it.
-fn description(export: &Export) -> String {
+fn description(export: &Export, task: Task) -> String {
     const SHOWN: usize = 5;
     let config = nanogrid_settings::HfConfig::read(&export.folder).ok().flatten();
     let labels = config.map(|config| config.labels).unwrap_or_default();
-    let shown: Vec<&str> = labels.iter().take(SHOWN).map(String::as_str).collect();
-    let more = if labels.len() > SHOWN { ", .." } else { "" };
-    format!("Answers with one of {} labels: {}{more}.", labels.len(), shown.join(", "))
+    // Labels of words say where an entity begins and goes on; what it is counts here.
+    let mut names: Vec<&str> = match task {
+        Task::TokenClassification => labels.iter().filter_map(|label| label.strip_prefix("B-")).collect(),
+        Task::TextClassification
+        | Task::TextToText
+        | Task::Embedding
+        | Task::ImageClassification
+        | Task::SpeechToText
+        | Task::TextToSpeech
+        | Task::Series
+        | Task::Tensor => labels.iter().map(String::as_str).collect(),
+    };
+    let (n, more) = (names.len(), if names.len() > SHOWN { ", .." } else { "" });
+    names.truncate(SHOWN);
+    let what = if task == Task::TokenClassification { "Finds spans of" } else { "Answers with one of" };
+    format!("{what} {n} kinds: {}{more}.", names.join(", "))
 }
 
 impl Home {

@@ -2,52 +2,89 @@
 
 use std::path::Path;
 
-use nanogrid_onnx::{Model, Package, Ranking, Text, Tokens};
-use serde_json::json;
+use nanogrid_onnx::{Model, Package, Ranking, RunError, Scored, Tagging, Text, Tokens};
+use nanogrid_settings::Task;
+use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::{check, error::Error};
 
 pub(crate) const FILE: &str = "golden.jsonl";
 
 /// Labels per case, as in the catalog.
 const TOP: usize = 3;
 
-/// Reads `texts`, one a line, and writes the answers of `model` into its folder. Returns how many.
-pub(crate) async fn record(
-    texts: &Path,
-    package: &Package,
-    model: &Model,
-    text: &Text,
-) -> Result<usize, Error> {
-    let lines = std::fs::read_to_string(texts).map_err(Error::file("cannot read", texts))?;
-    let ranking = Ranking::new(package);
-    let (mut cases, mut n) = (String::new(), 0);
-    for (idx, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let failed = |error: nanogrid_onnx::RunError| Error::Data {
-            path: texts.to_owned(),
-            problem: format!("line {}: the model does not answer: {error}", idx + 1),
-        };
-        let tokens = text.encode(line).map_err(failed)?;
-        let ids = tokens.ids.clone();
-        let logits = model.run_text(vec![tokens], None).await.map_err(failed)?.logits;
-        let top = ranking.top(logits.first().map_or(&[][..], Vec::as_slice), TOP);
-        let case = json!({
-            "text": line,
-            "tokens": ids,
-            "labels": top.iter().map(|scored| scored.label).collect::<Vec<_>>(),
-            // Six decimals, as in the catalog: the rest is noise of the machine.
-            "scores": top.iter().map(|scored| (f64::from(scored.score) * 1e6).round() / 1e6).collect::<Vec<_>>(),
-        });
-        cases.push_str(&format!("{case}\n"));
-        n += 1;
+/// A package that is loaded, as it would be served.
+pub(crate) struct Loaded {
+    pub(crate) package: Package,
+    pub(crate) text: Text,
+    pub(crate) model: Model,
+    /// Of a package that answers spans.
+    pub(crate) tagging: Option<Tagging>,
+}
+
+impl Loaded {
+    /// Everything that keeps it from being loaded.
+    pub(crate) fn load(package: Package) -> Result<Self, Vec<nanogrid_onnx::Error>> {
+        let tagging = (package.task == Task::TokenClassification).then(|| Tagging::new(&package)).transpose();
+        match (Text::load(&package), check::load_model(&package), tagging) {
+            (Ok(text), Ok(model), Ok(tagging)) => Ok(Self { package, text, model, tagging }),
+            (text, model, tagging) => {
+                Err(text.err().into_iter().chain(model.err()).chain(tagging.err()).collect())
+            }
+        }
     }
-    let path = package.folder.join(FILE);
-    std::fs::write(&path, cases).map_err(Error::file("cannot write", path))?;
-    Ok(n)
+
+    /// Reads `texts`, one a line, and writes the model's answers beside it. Returns how many.
+    pub(crate) async fn record(&self, texts: &Path) -> Result<usize, Error> {
+        let lines = std::fs::read_to_string(texts).map_err(Error::file("cannot read", texts))?;
+        let (mut cases, mut n) = (String::new(), 0);
+        for (idx, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let case = self.case(line).await.map_err(|error| Error::Data {
+                path: texts.to_owned(),
+                problem: format!("line {}: the model does not answer: {error}", idx + 1),
+            })?;
+            cases.push_str(&format!("{case}\n"));
+            n += 1;
+        }
+        let path = self.package.folder.join(FILE);
+        std::fs::write(&path, cases).map_err(Error::file("cannot write", path))?;
+        Ok(n)
+    }
+
+    async fn case(&self, line: &str) -> Result<Value, RunError> {
+        let worded = self.text.encode_words(line)?;
+        let ids = worded.tokens.ids.clone();
+        let logits = self.model.run_text(vec![worded.tokens], None).await?.logits;
+        let logits = logits.first().map_or(&[][..], Vec::as_slice);
+        let mut case = json!({ "text": line, "tokens": ids });
+        let (of_text, ranking) = match &self.tagging {
+            None => (logits, Some(Ranking::new(&self.package))),
+            Some(tagging) => {
+                let spans = tagging.spans(logits, &worded.words).into_iter().map(|span| {
+                    json!({"entity": span.entity, "start": span.start, "end": span.end, "score": rounded(span.score)})
+                });
+                case["spans"] = spans.collect();
+                let n_of_tokens = (ids.len() * tagging.n_labels()).min(logits.len());
+                let has_second_head = !self.package.text_labels.is_empty();
+                (&logits[n_of_tokens..], has_second_head.then(|| Ranking::of_texts(&self.package)))
+            }
+        };
+        if let Some(ranking) = ranking {
+            let top: Vec<Scored<'_>> = ranking.top(of_text, TOP);
+            case["labels"] = top.iter().map(|scored| scored.label).collect();
+            case["scores"] = top.iter().map(|scored| rounded(scored.score)).collect();
+        }
+        Ok(case)
+    }
+}
+
+/// Six decimals, as in the catalog: the rest is noise of the machine.
+fn rounded(score: f32) -> f64 {
+    (f64::from(score) * 1e6).round() / 1e6
 }
 
 /// The model must know every token that the tokenizer can give, and read as many as it says.
-pub(crate) async fn probe(package: &Package, model: &Model) -> Vec<String> {
+pub(crate) async fn probe(Loaded { package, model, .. }: &Loaded) -> Vec<String> {
     let mut problems = Vec::new();
     let path = package.folder.join(super::export::TOKENIZER);
     let run = async |ids: Vec<u32>| model.run_text(vec![Tokens { ids, truncated: false }], None).await;

@@ -77,8 +77,17 @@ fn files(name: &ExpertName, task: Task, title: Option<&str>) -> Vec<(&'static st
         ),
         ("README.md", card(name)),
     ];
-    if task == Task::TextClassification {
-        files.push(("train.toml", train_toml(&title)));
+    match task {
+        Task::TextClassification => files.push(("train.toml", train_labels(&title))),
+        Task::TokenClassification => files.push(("train.toml", train_spans(name, &title))),
+        // The training kit has no recipe for these.
+        Task::TextToText
+        | Task::Embedding
+        | Task::ImageClassification
+        | Task::SpeechToText
+        | Task::TextToSpeech
+        | Task::Series
+        | Task::Tensor => {}
     }
     files
 }
@@ -104,7 +113,7 @@ fn card(name: &ExpertName) -> String {
 }
 
 /// A small encoder: the settings with which most of the catalog's experts were made.
-fn train_toml(title: &str) -> String {
+fn train_labels(title: &str) -> String {
     let summary = toml::Value::from(format!("Says {title}."));
     format!(
         r#"# `make train EXPERT=... DATA=DIR` makes the model, its version folder and the card; experts/training/README.md
@@ -144,13 +153,64 @@ source = "where they are from"
     )
 }
 
+/// A small encoder that learns from a big one, as those of the catalog that find spans do.
+fn train_spans(name: &ExpertName, title: &str) -> String {
+    let summary = toml::Value::from(format!("Finds {title}, each with its place in the text."));
+    format!(
+        r#"# `make train EXPERT={name} DATA=DIR` makes the model, its version folder and the card; experts/training/README.md
+# explains the rest. Texts with spans are in DIR/{name}/train.jsonl.xz and dev.jsonl.xz:
+# {{"tokens": ["Ann", "sleeps"], "tags": ["B-person", "O"]}}, or {{"text": "..", "spans": [{{"type": "person", "start": 0, "end": 3}}]}}.
+task = "token-classification"
+version = 1
+seed = 1
+licence = "say under which licence the model may be used"
+architecture = "first 4 layers of a fine-tuned all-MiniLM-L6-v2, narrowed to 6 heads and 768 neurons, 9000 word pieces of rank 128 in three spellings, int8"
+activation = "softmax"
+max-tokens = 128
+metrics = ["span-f1"]
+
+[model]
+layers = 4
+heads = 6
+inner = 768
+rank = 128
+dropout = 0.1
+pieces = 9000
+
+[learning]
+epochs = 3
+batch-tokens = 1024
+rate = 4e-4
+head-rate = 2e-3
+bfloat16 = true
+
+[teacher]
+pieces = 12000
+epochs = 3
+rate = 1e-4
+head-rate = 1e-3
+
+[card]
+summary = {summary}
+limits = ["to be written: what it is bad at"]
+
+[[data]]
+name = "{name}"
+licence = "of these rows"
+source = "where they are from"
+"#
+    )
+}
+
 fn said(name: &ExpertName, task: Task, folder: &Path, files: &[(&'static str, String)]) -> String {
     let mut text = format!("{}\n", folder.display());
     for (file, _) in files {
         text.push_str(&format!("  {file}\n"));
     }
-    if task == Task::TextClassification {
-        text.push_str(&format!("to train it: fill in train.toml, then `make train EXPERT={name} DATA=.`\n"));
+    if files.iter().any(|(file, _)| *file == "train.toml") {
+        text.push_str(&format!(
+            "to train it: fill in train.toml, then `make train EXPERT={name} DATA=DIR`\n"
+        ));
     } else {
         text.push_str(&format!("to train one for {task}: see experts/training/README.md\n"));
     }

@@ -111,6 +111,11 @@ fn the_first_row_says_whether_labels_are_lists() {
 }
 
 #[test]
+fn a_row_of_tokens_alone_can_have_a_label_too() {
+    assert_eq!(rows(r#"{"tokens": ["a", "b"], "label": "x"}"#, json()), [(1, "a b".to_owned(), label("x"))]);
+}
+
+#[test]
 fn a_label_may_be_written_as_a_number() {
     assert_eq!(rows(r#"{"text": "a", "label": 1}"#, json())[0].2, label("1"));
 }
