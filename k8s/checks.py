@@ -9,8 +9,8 @@ import tomllib
 from urllib.parse import urlsplit
 
 GRPC, OPS = 8001, 8002
-# `server.drain`: serving on, then the hard stop.
-LONGEST_DRAIN = 3 + 20
+# `server.drain`: serving on, then the hard stop; routers hand over afterwards.
+LONGEST_DRAIN = 3 + 20 + 2
 
 
 def all_of(objects, root):

@@ -65,7 +65,7 @@ pub enum ResumeError {
     Store(#[from] StoreError),
     /// The objects.
     #[error("rollouts.kubernetes: {0}")]
-    Cluster(#[from] ClusterError),
+    Cluster(ClusterError),
 }
 
 /// Why a rollout does not do what somebody asked for.
@@ -128,7 +128,8 @@ impl Rollouts {
                 Home::Alone(Box::new(Alone::resume(hands, Store::File(path.clone()))?))
             }
             RolloutHome::Kubernetes(settings) => {
-                Home::Shared(Box::new(Shared::resume(hands, settings).await?))
+                let shared = Shared::resume(hands, settings).await.map_err(ResumeError::Cluster)?;
+                Home::Shared(Box::new(shared))
             }
         };
         Ok(Self { shadow, home })

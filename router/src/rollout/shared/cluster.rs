@@ -32,7 +32,7 @@ pub(super) struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// It is not known how to reach it.
-    #[error("it is not known how to reach the Kubernetes API: {0}; outside of a cluster set `kubeconfig`")]
+    #[error("it is not known how to reach the Kubernetes API: {0}")]
     Unknown(String),
     /// It did not answer in time.
     #[error(
@@ -133,7 +133,10 @@ impl Cluster {
                 let read = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
                 read.map_err(|error| unknown(with_causes(&error)))?
             }
-            None => Config::incluster().map_err(|error| ClusterError::Unknown(with_causes(&error)))?,
+            None => Config::incluster().map_err(|error| {
+                let reason = with_causes(&error);
+                ClusterError::Unknown(format!("{reason}; outside of a cluster set `kubeconfig`"))
+            })?,
         };
         // Whoever calls here tries again by himself, and better informed.
         config.default_retry = false;

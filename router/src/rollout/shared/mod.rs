@@ -124,6 +124,7 @@ impl Shared {
     /// Says what was not said yet, and gives the Lease back.
     pub(super) async fn leave(&self) {
         let farewell = async {
+            self.look_at_all();
             self.publish(Duration::ZERO).await;
             if self.signed().is_some()
                 && let Err(error) = self.election().resign(&self.cluster).await
@@ -226,13 +227,17 @@ impl Shared {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for (expert, trial) in &mut *self.trials() {
-                if trial.is_over() {
-                    self.hands.give_way(expert, trial.kept());
-                } else {
-                    self.look(expert, trial);
-                    self.hands.measure(expert, &trial.total(), trial.weight());
-                }
+            self.look_at_all();
+        }
+    }
+
+    fn look_at_all(&self) {
+        for (expert, trial) in &mut *self.trials() {
+            if trial.is_over() {
+                self.hands.give_way(expert, trial.kept());
+            } else {
+                self.look(expert, trial);
+                self.hands.measure(expert, &trial.total(), trial.weight());
             }
         }
     }
