@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod host;
 mod matrix;
+mod progress;
 mod render;
 mod report;
 mod rows;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use self::{
     ask::{Asked, Asker, Input},
+    progress::Progress,
     report::Report,
     rows::Rows,
     target::Target,
@@ -138,8 +140,8 @@ impl Eval {
         let (layout, input) = self.layout(format, target.task)?;
         let mut report = Report::new(&self, &target);
         let asker = Asker::new(&target, input, self.threshold);
-        let bar = source::progress(&self.data);
-        let rows = Rows::read(&self.data, layout, &bar, self.limit)?;
+        let progress = Progress::of(&self.data, self.limit);
+        let rows = Rows::read(&self.data, layout, &progress, self.limit)?;
         let started = Instant::now();
         let mut done = rows
             .stream()
@@ -162,10 +164,10 @@ impl Eval {
                 Some(Done::Refused(refused)) => self.refused(refused, &mut report)?,
                 None => break,
             }
-            bar.set_message(report.so_far());
+            progress.show(report.n_done(), report.so_far());
         }
         report.took = started.elapsed();
-        bar.finish_and_clear();
+        progress.end();
         if global.json {
             print::json(&report.to_json());
         } else {

@@ -114,6 +114,11 @@ impl Report {
         format!("{} rows{}{failed}", self.n_answered, right.unwrap_or_default())
     }
 
+    /// Rows that need no more work.
+    pub(crate) fn n_done(&self) -> u64 {
+        self.n_answered + self.n_failed() + self.n_bad
+    }
+
     pub(crate) fn n_failed(&self) -> u64 {
         self.failures.values().map(|failures| failures.n).sum()
     }

@@ -1,13 +1,13 @@
-//! The bytes of a file, unpacked, and how far they have been read.
+//! The bytes of a file, unpacked.
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, IsTerminal, Read},
+    io::{self, BufRead, BufReader, Read},
     path::Path,
 };
 
 use flate2::read::MultiGzDecoder;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use liblzma::{
     read::XzDecoder,
     stream::{CONCATENATED, Stream},
@@ -18,12 +18,12 @@ use crate::error::Error;
 /// What unpacking may take: `xz -9` needs 65 MiB, and a file that asks for more is not from there.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// Opens `path`, or stdin for `-`. The bar moves with what is read of the packed file.
-pub(crate) fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn BufRead + Send>, Error> {
+/// Opens `path`, or stdin for `-`. `bytes` counts what is read of the packed file.
+pub(crate) fn open(path: &Path, bytes: &ProgressBar) -> Result<Box<dyn BufRead + Send>, Error> {
     let file: Box<dyn Read + Send> = if path == Path::new("-") {
-        Box::new(bar.wrap_read(io::stdin()))
+        Box::new(bytes.wrap_read(io::stdin()))
     } else {
-        Box::new(bar.wrap_read(File::open(path).map_err(Error::file("cannot open", path))?))
+        Box::new(bytes.wrap_read(File::open(path).map_err(Error::file("cannot open", path))?))
     };
     Ok(match path.extension().and_then(|end| end.to_str()) {
         Some("xz") => {
@@ -34,20 +34,6 @@ pub(crate) fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn BufRead + S
         Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
         _ => Box::new(BufReader::new(file)),
     })
-}
-
-/// On stderr, so that the report can be piped; nothing at all where nobody watches.
-pub(crate) fn progress(path: &Path) -> ProgressBar {
-    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
-    let target =
-        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(size, target);
-    let template =
-        if size.is_some() { "{wide_bar} {percent:>3} %  {msg}, {eta} left" } else { "{spinner} {msg}" };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style.progress_chars("#>-")),
-        Err(_) => bar,
-    }
 }
 
 #[cfg(test)]
