@@ -6,8 +6,12 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use nanogrid_onnx::{Inline, Package, Ranking, Text};
-use nanogrid_settings::ExpertName;
+use nanogrid_settings::{
+    ExpertName, RouterSettings,
+    package::{ClassifierManifest, Promise},
+};
 use nanogrid_telemetry::metrics::{ClassifierProblem, RouterMetrics};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -25,16 +29,7 @@ pub enum Scores {
     /// The kind of payload decides.
     Modality,
     /// The classifier has read the text.
-    Ranked {
-        /// Of the classifier.
-        version: u32,
-        /// An expert is asked when its score reaches this.
-        threshold: f32,
-        /// Names of experts, and perhaps of others.
-        labels: Arc<[String]>,
-        /// Of each label, between 0 and 1.
-        scores: Vec<f32>,
-    },
+    Ranked(Ranked),
     /// The classifier could not say.
     Unavailable {
         /// One sentence for people.
@@ -42,10 +37,32 @@ pub enum Scores {
     },
 }
 
+/// What the classifier makes of a text.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// Of the classifier.
+    pub version: u32,
+    /// From which scores on somebody or nobody is asked.
+    pub promise: Promise,
+    /// Names of experts, and what stands for none of them.
+    pub labels: Arc<[String]>,
+    /// Which of them stands for none.
+    pub none_idx: usize,
+    /// Of each label, between 0 and 1.
+    pub scores: Vec<f32>,
+    /// Of the expert that scores best, served or not.
+    pub best: f32,
+    /// How likely it is that the text is for none of them: that nobody suits, and that the best expert does not.
+    pub out_of_scope: f32,
+}
+
 /// The classifier, or why there is none.
 #[derive(Debug)]
 pub struct Classifier {
     model: Result<Model, String>,
+    /// Why it cannot speak for the grid in use; absent when it can.
+    misfit: ArcSwapOption<String>,
+    optional: Vec<ExpertName>,
     limit: Duration,
     metrics: RouterMetrics,
 }
@@ -53,9 +70,10 @@ pub struct Classifier {
 #[derive(Debug)]
 struct Model {
     version: u32,
-    threshold: f32,
-    none_label: String,
+    promise: Promise,
     labels: Arc<[String]>,
+    /// Among the labels.
+    none_idx: usize,
     max_bytes: usize,
     text: Text,
     ranking: Ranking,
@@ -67,51 +85,70 @@ struct Model {
 const MAX_BYTES_PER_TOKEN: usize = 32;
 
 impl Classifier {
-    /// Loads the package in `folder`. Never fails: a grid without a classifier still answers who is named.
-    pub fn load(
-        folder: Option<&Path>,
-        onnxruntime: Option<&Path>,
-        limit: Duration,
-        metrics: RouterMetrics,
-    ) -> Self {
-        let model = match folder {
+    /// Loads the package that `settings` name. Never fails: a grid without a classifier still answers who is named.
+    pub fn load(settings: &RouterSettings, metrics: RouterMetrics) -> Self {
+        let model = match &settings.classifier {
             None => Err("no classifier is configured".to_owned()),
-            Some(folder) => Model::load(folder, onnxruntime),
+            Some(folder) => Model::load(folder, settings.onnxruntime.as_deref(), settings.classify_alpha),
         };
         match &model {
-            Ok(model) => info!(version = model.version, labels = model.labels.len(), "classifier loaded"),
+            Ok(Model { version, labels, promise, .. }) => {
+                info!(version, labels = labels.len(), alpha = promise.alpha, "classifier loaded");
+            }
             Err(problem) => {
                 metrics.classifier_unavailable(ClassifierProblem::NotLoaded);
                 warn!(%problem, "no classifier: only requests that name their experts are answered");
             }
         }
-        Self { model, limit, metrics }
+        let (optional, limit) = (settings.classify_optional.clone(), settings.classify_limit);
+        Self { model, misfit: ArcSwapOption::empty(), optional, limit, metrics }
     }
 
-    /// Its version, when there is one.
+    /// Its version, when there is one that can be asked.
     pub fn version(&self) -> Option<u32> {
-        self.model.as_ref().ok().map(|model| model.version)
+        let model = self.model.as_ref().ok()?;
+        self.misfit.load().is_none().then_some(model.version)
     }
 
     /// Why there is none; empty when there is one.
-    pub fn problem(&self) -> &str {
-        self.model.as_ref().err().map_or("", String::as_str)
+    pub fn problem(&self) -> String {
+        match &self.model {
+            Ok(_) => self.misfit.load().as_deref().cloned().unwrap_or_default(),
+            Err(problem) => problem.clone(),
+        }
     }
 
-    /// Compares its labels with a grid that has just come into use: a label that is no expert there is never asked, and an
-    /// expert that is no label is asked by name only.
+    /// Compares its labels with a grid that has just come into use. A label without an expert makes the classifier
+    /// unavailable, unless operators said that the grid may lack it: what it was measured to do, it does among the experts
+    /// it knows. An expert that is no label is asked by name only.
     pub fn compare(&self, grid: &Grid) {
         let Ok(model) = &self.model else { return };
-        let labels = || model.labels.iter().filter(|label| **label != model.none_label);
-        let ignored: Vec<&String> = labels().filter(|label| grid.get(label).is_none()).collect();
-        self.metrics.classifier_labels_ignored(ignored.len());
-        if !ignored.is_empty() {
-            warn!(?ignored, "labels of the classifier that are no experts of this grid");
+        let experts = || model.experts();
+        let is_served =
+            |label: &str| grid.get(label).is_some_and(|expert| Kind::of(expert.task) == Some(Kind::Text));
+        let unserved: Vec<&String> = experts().filter(|label| !is_served(label)).collect();
+        self.metrics.classifier_labels_ignored(unserved.len());
+        let is_optional = |label: &&String| self.optional.iter().any(|name| *name == label.as_str());
+        let (optional, missed): (Vec<&String>, Vec<&String>) = unserved.into_iter().partition(is_optional);
+        if !optional.is_empty() {
+            info!(experts = ?optional, "the classifier knows these experts, and the grid does without them");
         }
+        let misfit = (!missed.is_empty()).then(|| {
+            let missed = missed.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+            format!(
+                "the classifier was made for a grid with experts that this one does not serve: {missed}; add them to the \
+                 grid file, or list them in `classifier.optional`"
+            )
+        });
+        if let Some(problem) = &misfit {
+            self.metrics.classifier_unavailable(ClassifierProblem::NotServed);
+            warn!(%problem, "no classifier for this grid: only requests that name their experts are answered");
+        }
+        self.misfit.store(misfit.map(Arc::new));
         let takes_text = grid.experts().filter(|expert| Kind::of(expert.task) == Some(Kind::Text));
         let unknown: Vec<&ExpertName> = takes_text
             .map(|expert| &expert.name)
-            .filter(|name| !labels().any(|label| *name == label.as_str()))
+            .filter(|name| !experts().any(|label| *name == label.as_str()))
             .collect();
         if !unknown.is_empty() {
             warn!(experts = ?unknown, "the classifier does not know these experts: they are asked by name only");
@@ -134,6 +171,9 @@ impl Classifier {
             Ok(model) => model,
             Err(why) => return self.unavailable(ClassifierProblem::NotLoaded, why.clone()),
         };
+        if let Some(why) = self.misfit.load().as_deref() {
+            return self.unavailable(ClassifierProblem::NotServed, why.clone());
+        }
         let started = Instant::now();
         let result = if instruction.trim().is_empty() {
             model.read(text)
@@ -147,12 +187,7 @@ impl Classifier {
                 let why = format!("the classifier took {elapsed:?}, and its limit is {limit:?}");
                 self.unavailable(ClassifierProblem::TooLate, why)
             }
-            Ok(scores) => Scores::Ranked {
-                version: model.version,
-                threshold: model.threshold,
-                labels: model.labels.clone(),
-                scores,
-            },
+            Ok(scores) => Scores::Ranked(Ranked::new(model, scores)),
             Err(why) => self.unavailable(ClassifierProblem::Failed, why),
         }
     }
@@ -160,37 +195,71 @@ impl Classifier {
     fn unavailable(&self, problem: ClassifierProblem, why: String) -> Scores {
         self.metrics.classifier_unavailable(problem);
         match problem {
-            // Said once, at the start.
-            ClassifierProblem::NotLoaded => debug!(%why, "classifier unavailable"),
+            // Said once, at the start and when a grid comes into use.
+            ClassifierProblem::NotLoaded | ClassifierProblem::NotServed => {
+                debug!(%why, "classifier unavailable")
+            }
             ClassifierProblem::TooLate | ClassifierProblem::Failed => warn!(%why, "classifier unavailable"),
         }
         Scores::Unavailable { why }
     }
 }
 
+impl Ranked {
+    fn new(Model { version, promise, labels, none_idx, .. }: &Model, scores: Vec<f32>) -> Self {
+        let experts = scores.iter().enumerate().filter(|(idx, _)| idx != none_idx).map(|(_, score)| *score);
+        let best = experts.fold(0.0, f32::max);
+        Self {
+            version: *version,
+            promise: *promise,
+            labels: labels.clone(),
+            none_idx: *none_idx,
+            out_of_scope: scores[*none_idx] * (1.0 - best),
+            best,
+            scores,
+        }
+    }
+}
+
 impl Model {
-    fn load(folder: &Path, onnxruntime: Option<&Path>) -> Result<Self, String> {
+    fn load(folder: &Path, onnxruntime: Option<&Path>, alpha: f32) -> Result<Self, String> {
         let package = Package::open(folder).map_err(|error| error.to_string())?;
         let classifier = package.manifest.as_ref().and_then(|manifest| manifest.classifier.as_ref());
         let Some(classifier) = classifier else {
             let folder = folder.display();
             return Err(format!(
-                "{folder}: version.toml has no table `classifier`: give it `threshold` and `none-label`"
+                "{folder}: version.toml has no table `classifier`, which says what its scores are worth: this is no classifier \
+                 for a router"
             ));
         };
+        let in_package = |problem: String| format!("{}: {problem}", folder.display());
+        let promise = promise(classifier, alpha).map_err(in_package)?;
+        let none_idx = package.labels.iter().position(|label| *label == classifier.none_label);
+        let none_idx = none_idx.ok_or_else(|| {
+            in_package(format!(
+                "version.toml: classifier: none-label: is no label of config.json: `{}`",
+                classifier.none_label
+            ))
+        })?;
         nanogrid_onnx::init(onnxruntime).map_err(|error| error.to_string())?;
         // As many as there are threads to run it: nobody ever waits for a session.
         let sessions = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
         Ok(Self {
             version: package.version,
-            threshold: classifier.threshold,
-            none_label: classifier.none_label.clone(),
+            promise,
+            none_idx,
             labels: package.labels.clone(),
             max_bytes: package.max_tokens.get().saturating_mul(MAX_BYTES_PER_TOKEN),
             text: Text::load(&package).map_err(|error| error.to_string())?,
             ranking: Ranking::new(&package),
             session: Inline::load(&package, sessions).map_err(|error| error.to_string())?,
         })
+    }
+
+    /// The labels that are names of experts.
+    fn experts(&self) -> impl Iterator<Item = &String> {
+        let labels = self.labels.iter().enumerate();
+        labels.filter(|(idx, _)| *idx != self.none_idx).map(|(_, label)| label)
     }
 
     fn read(&self, text: &str) -> Result<Vec<f32>, String> {
@@ -204,4 +273,17 @@ impl Model {
             Err("the classifier's scores are not numbers, or not one per label".to_owned())
         }
     }
+}
+
+/// What was measured for this `alpha`. Nothing is reckoned between two of them: a promise is one that was kept.
+fn promise(classifier: &ClassifierManifest, alpha: f32) -> Result<Promise, String> {
+    classifier.promises.iter().find(|promise| promise.alpha == alpha).copied().ok_or_else(|| {
+        let known = classifier
+            .promises
+            .iter()
+            .map(|promise| promise.alpha.to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!("promises nothing for `classifier.alpha` = {alpha}: choose from {known}")
+    })
 }

@@ -45,7 +45,7 @@ impl Control for ControlService {
             grid_sha256: grid.sha256.clone(),
             grid_refused: self.discovery.refused(),
             classifier_version: classifier.version().map_or_else(String::new, |version| version.to_string()),
-            classifier_problem: classifier.problem().to_owned(),
+            classifier_problem: classifier.problem(),
             requests_in_flight: self.router.admission.in_flight() as u64,
             requests_limit: self.router.admission.limit() as u64,
             faults: u32::try_from(self.router.faults.list().len()).unwrap_or(u32::MAX),

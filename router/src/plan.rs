@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     catalog::{Expert, Grid, Version},
-    classify::Scores,
+    classify::{Ranked, Scores},
     error::Error,
     request::{Kind, Request, Split, SplitKey},
 };
@@ -69,8 +69,19 @@ pub struct Decision {
     pub candidates: Vec<Candidate>,
     /// One sentence for people.
     pub why: String,
-    /// Of the classifier, where it decided.
-    pub classifier_version: Option<u32>,
+    /// What the classifier said, where it decided.
+    pub classified: Option<Classified>,
+}
+
+/// What the classifier said of a request as a whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Classified {
+    /// Of the classifier.
+    pub version: u32,
+    /// How sure it is that the request is for nobody here, between 0 and 1.
+    pub out_of_scope: f32,
+    /// The share of requests that may miss an expert they are for; absent where the request set its own bar.
+    pub alpha: Option<f32>,
 }
 
 /// An expert that was considered.
@@ -101,6 +112,11 @@ pub enum Why {
         /// From where on an expert is asked.
         threshold: f32,
     },
+    /// Not asked: the request is taken to be for nobody here.
+    OutOfScope {
+        /// From where on nobody is asked.
+        threshold: f32,
+    },
     /// Not asked: enough better ones are.
     Crowded {
         /// How many are asked at most.
@@ -120,7 +136,7 @@ impl Why {
     pub fn is_chosen(self) -> bool {
         match self {
             Self::Named | Self::TakesKind(_) | Self::Confident { .. } => true,
-            Self::Unsure { .. } | Self::Crowded { .. } => false,
+            Self::Unsure { .. } | Self::OutOfScope { .. } | Self::Crowded { .. } => false,
         }
     }
 }
@@ -132,6 +148,9 @@ impl fmt::Display for Why {
             Self::TakesKind(kind) => write!(f, "it takes {kind}"),
             Self::Confident { threshold } => write!(f, "the classifier is at least {threshold:.2} sure"),
             Self::Unsure { threshold } => write!(f, "the classifier is less than {threshold:.2} sure"),
+            Self::OutOfScope { threshold } => {
+                write!(f, "the request is more than {threshold:.2} likely to be for nobody here")
+            }
             Self::Crowded { max_experts } => {
                 write!(f, "at most {max_experts} are asked, and others suit better")
             }
@@ -210,20 +229,13 @@ fn decide(request: &Request, scores: &Scores, grid: &Grid, default_max: usize) -
     match scores {
         Scores::Named => named(request, grid, max_experts.unwrap_or(usize::MAX)),
         Scores::Modality => Ok(by_kind(request.payload.kind(), grid, max_experts.unwrap_or(default_max))),
-        Scores::Ranked { version, threshold, labels, scores } => {
-            let threshold = request.min_confidence.unwrap_or(*threshold);
-            let scores = labels.iter().zip(scores.iter().copied());
-            let candidates = ranked(scores, grid, threshold, max_experts.unwrap_or(default_max));
-            Ok(decision(DecidedBy::Classifier, candidates, Some(*version), || {
-                format!("the classifier is not {threshold:.2} sure of any expert")
-            }))
-        }
+        Scores::Ranked(ranked) => Ok(classified(request, ranked, grid, max_experts.unwrap_or(default_max))),
         Scores::Unavailable { why } => Ok(Decision {
             verdict: Verdict::Unavailable,
             decided_by: DecidedBy::Classifier,
             candidates: Vec::new(),
             why: format!("{why}; name the experts to ask, that works without it"),
-            classifier_version: None,
+            classified: None,
         }),
     }
 }
@@ -263,21 +275,20 @@ fn by_kind(kind: Kind, grid: &Grid, max_experts: usize) -> Decision {
     })
 }
 
-/// Labels that are no experts of this grid, or experts that take no text, are nobody to ask.
-fn ranked<'a>(
-    scores: impl Iterator<Item = (&'a String, f32)>,
-    grid: &Grid,
-    threshold: f32,
-    max_experts: usize,
-) -> Vec<Candidate> {
-    let known = scores.filter_map(|(label, score)| {
-        let expert = grid.get(label)?;
-        (Kind::of(expert.task) == Some(Kind::Text)).then(|| (expert.name.clone(), score))
-    });
-    let mut known: Vec<_> = known.collect();
+/// The set that was promised to hold the experts a request is for, or nobody where it looks like none of theirs. A request
+/// that sets its own bar gets just that.
+fn classified(request: &Request, ranked: &Ranked, grid: &Grid, max_experts: usize) -> Decision {
+    let Ranked { version, promise, best, out_of_scope, .. } = *ranked;
+    let threshold = request.min_confidence.unwrap_or(promise.threshold * best);
+    let is_outside = request.min_confidence.is_none() && out_of_scope > promise.out_of_scope;
+    let scores = ranked.labels.iter().zip(&ranked.scores);
+    let mut known: Vec<_> =
+        scores.filter_map(|(label, score)| Some((serves(grid, label)?.name.clone(), *score))).collect();
     known.sort_by(|(_, left), (_, right)| right.total_cmp(left));
     let candidates = known.into_iter().enumerate().map(|(idx, (expert, confidence))| {
-        let why = if confidence < threshold {
+        let why = if is_outside {
+            Why::OutOfScope { threshold: promise.out_of_scope }
+        } else if confidence < threshold {
             Why::Unsure { threshold }
         } else if idx >= max_experts {
             Why::Crowded { max_experts }
@@ -286,13 +297,38 @@ fn ranked<'a>(
         };
         Candidate { expert, confidence, why }
     });
-    candidates.collect()
+    let classified = Classified {
+        version,
+        out_of_scope,
+        alpha: request.min_confidence.is_none().then_some(promise.alpha),
+    };
+    decision(DecidedBy::Classifier, candidates.collect(), Some(classified), || match unserved(ranked, grid) {
+        _ if is_outside => Why::OutOfScope { threshold: promise.out_of_scope }.to_string(),
+        Some((label, score)) if score >= threshold => {
+            format!("the classifier is {score:.2} sure of `{label}`, which this grid does not serve")
+        }
+        Some(_) | None => format!("the classifier is not {threshold:.2} sure of any expert"),
+    })
+}
+
+fn serves<'a>(grid: &'a Grid, label: &str) -> Option<&'a Arc<Expert>> {
+    grid.get(label).filter(|expert| Kind::of(expert.task) == Some(Kind::Text))
+}
+
+/// The best among the experts that the grid does without. The label for nobody is none of them.
+fn unserved<'a>(ranked: &'a Ranked, grid: &Grid) -> Option<(&'a str, f32)> {
+    let labels = ranked.labels.iter().zip(&ranked.scores).enumerate();
+    let unserved =
+        labels.filter(|(idx, (label, _))| *idx != ranked.none_idx && serves(grid, label).is_none());
+    unserved
+        .map(|(_, (label, score))| (label.as_str(), *score))
+        .max_by(|(_, left), (_, right)| left.total_cmp(right))
 }
 
 fn decision(
     decided_by: DecidedBy,
     candidates: Vec<Candidate>,
-    classifier_version: Option<u32>,
+    classified: Option<Classified>,
     why_nobody: impl FnOnce() -> String,
 ) -> Decision {
     let mut chosen = candidates.iter().filter(|candidate| candidate.why.is_chosen());
@@ -304,7 +340,7 @@ fn decision(
             (Verdict::FanOut, why)
         }
     };
-    Decision { verdict, decided_by, candidates, why, classifier_version }
+    Decision { verdict, decided_by, candidates, why, classified }
 }
 
 #[cfg(test)]

@@ -63,12 +63,7 @@ impl RouterServer {
     pub async fn bind_in(network: Network, settings: &RouterSettings) -> Result<Self, StartError> {
         let registry = Registry::new();
         let metrics = RouterMetrics::new(&registry);
-        let classifier = Arc::new(Classifier::load(
-            settings.classifier.as_deref(),
-            settings.onnxruntime.as_deref(),
-            settings.classify_limit,
-            metrics.clone(),
-        ));
+        let classifier = Arc::new(Classifier::load(settings, metrics.clone()));
         let catalog = Arc::new(Catalog::new(network.clone(), metrics.clone()));
         let caches = Arc::new(Caches::new(metrics.clone()));
         let discovery = Discovery::start(

@@ -80,8 +80,7 @@ def write(settings: Settings) -> Path:
     if outside := manifest.get("out-of-scope"):
         rules.append(f"When the best score is below {outside['threshold']:g}, the answer is `{outside['label']}` first.")
     if classifier := manifest.get("classifier"):
-        rules.append(f"An expert is asked when its score reaches {classifier['threshold']:g}; "
-                     f"`{classifier['none-label']}` means that none of them fits.")
+        rules.append(f"`{classifier['none-label']}` means that none of the experts fits.")
     parts = [
         f"# {name}, version {manifest['version']}",
         settings.card["summary"],
@@ -95,6 +94,8 @@ def write(settings: Settings) -> Path:
         " ".join(rules),
         "## Accuracy",
         accuracy,
+        "Measured on the int8 model, on one half of the dev rows, none of which was trained on; temperature and thresholds were "
+        "fitted on the other half. Training runs a fixed number of epochs and ships the last one." if classifier else
         f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
         f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows. Training runs a fixed number of epochs "
         "and ships the last one, so no checkpoint was chosen by them.",

@@ -53,12 +53,6 @@ def accuracies(name: str, scores: np.ndarray, examples: list[Example], labels: l
     """The rows of the manifest's accuracy table for one dev set."""
     best = scores.argmax(axis=1)
     right = np.array([int(label) in example.labels for label, example in zip(best, examples, strict=True)])
-    if classifier := manifest.get("classifier"):
-        # What counts is who would be asked: a request for no expert is right when none of them reaches the threshold.
-        experts = {i for i, label in enumerate(labels) if label != classifier["none-label"]}
-        asked = [experts & set(np.flatnonzero(row >= classifier["threshold"])) for row in scores]
-        exact = np.array([found == experts & set(example.labels) for found, example in zip(asked, examples, strict=True)])
-        return [metrics.share(name, "exact-set", exact), metrics.share(name, "top-1", right)]
     outside = manifest.get("out-of-scope")
     if outside is None or manifest["activation"] == "sigmoid":
         answers, truth = metrics.given(scores, manifest), metrics.wanted(examples, len(labels))

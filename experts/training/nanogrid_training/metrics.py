@@ -24,7 +24,7 @@ def given(scores: np.ndarray, manifest: dict[str, Any]) -> np.ndarray:
     """The labels that are answered: of a softmax the best one, of a sigmoid all that reach the threshold."""
     outside = manifest.get("out-of-scope")
     if manifest["activation"] == "sigmoid":
-        return scores >= (outside or manifest["classifier"])["threshold"]
+        return scores >= outside["threshold"]
     table = scores == scores.max(axis=1, keepdims=True)
     return table if outside is None else table & (scores >= outside["threshold"])
 

@@ -69,6 +69,10 @@ class Recipe(ABC):
     def golden_texts(self) -> list[str]:
         """The expert's own golden cases; the odd texts above are added to them."""
 
+    def sample(self) -> list[tuple[str, Example]]:
+        """Of the router's classifier: requests that may be passed on, with their kind; none of them was fitted on."""
+        return []
+
     def extra(self, package: Package, manifest: dict[str, Any]) -> str:
         """A paragraph of the card that only this expert has."""
         return ""

@@ -16,7 +16,7 @@ import torch
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 
-from . import adjust, card, distil, learn, masking, measure, metrics, picture, robustness
+from . import adjust, card, distil, learn, masking, measure, metrics, picture, robustness, routing
 from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
@@ -123,22 +123,24 @@ def evaluate(plan: Recipe) -> None:
     """Calibrates and measures the int8 model, writes golden cases and the manifest, publishes the folder."""
     settings, folder = plan.settings, built(plan)
     package = Package(folder, settings.max_tokens)
+    outputs = [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}]
+    if settings.classifier:
+        whole = Package(folder, settings.max_tokens, model=str(settings.run.resolve() / FLOAT))
+        routing.evaluate(plan, whole, package, lambda temperature: manifest_of(plan, temperature, outputs), in_order)
+        return
     dev = plan.dev()
     logits = {name: package.all_logits([example.text for example in examples]) for name, examples in dev.items()}
     every = [example for examples in dev.values() for example in examples]
     manifest = manifest_of(
-        plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation),
-        [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}])
+        plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation), outputs)
     scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
     if settings.out_of_scope:
         threshold = settings.out_of_scope.get("threshold") or measure.out_of_scope_threshold(
             np.concatenate(list(scores.values())), every, settings.out_of_scope["oos-share"])
         manifest["out-of-scope"] = {"label": settings.out_of_scope["label"], "threshold": threshold}
-    if settings.classifier:
-        manifest["classifier"] = dict(settings.classifier)
     manifest["accuracy"] = [row for name, examples in dev.items()
                             for row in measure.accuracies(name, scores[name], examples, plan.labels, manifest, settings.metrics)]
-    worn = [] if settings.classifier else robustness.report(package, dev, manifest, settings.metrics)
+    worn = robustness.report(package, dev, manifest, settings.metrics)
     manifest["accuracy"] += robustness.in_manifest(worn)
     manifest["cost"] = measure.cost(package, settings.max_tokens)
     write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
@@ -266,7 +268,7 @@ def _mixed_up(plan: Recipe, scores: dict[str, np.ndarray]) -> list[tuple[str, st
 
 def _errors(plan: Recipe, scores: dict[str, np.ndarray], manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """A few of the surest mistakes, no two with the same labels."""
-    outside, classifier = manifest.get("out-of-scope"), manifest.get("classifier")
+    outside = manifest.get("out-of-scope")
 
     def wanted_of(example: Example) -> str:
         return " + ".join(plan.labels[i] for i in example.labels) or outside["label"]
@@ -274,7 +276,7 @@ def _errors(plan: Recipe, scores: dict[str, np.ndarray], manifest: dict[str, Any
     def answered(row: np.ndarray) -> tuple[str, float]:
         if plan.settings.activation == "softmax":
             return answer(row, plan.labels, outside)[0]
-        none, threshold = (classifier["none-label"], classifier["threshold"]) if classifier else outside.values()
+        none, threshold = outside.values()
         asked = [plan.labels[i] for i in np.flatnonzero(row >= threshold) if plan.labels[i] != none]
         return " + ".join(asked) or none, float(row.max())
 

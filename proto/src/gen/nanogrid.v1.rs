@@ -48,7 +48,8 @@ pub struct InferOptions {
     /// At most this many experts are asked; 0 = the grid's default.
     #[prost(uint32, tag = "1")]
     pub max_experts: u32,
-    /// The classifier's confidence from which an expert is asked, 0 to 1; absent = as calibrated for the classifier.
+    /// The classifier's confidence from which an expert is asked, 0 to 1; absent = as calibrated for the classifier. When given,
+    /// it alone decides: a request that looks like nobody's is not held back.
     #[prost(float, optional, tag = "2")]
     pub min_confidence: ::core::option::Option<f32>,
     /// Labels per answer, best first; 0 = 1.
@@ -137,6 +138,13 @@ pub struct Decision {
     /// Version of the classifier that decided; empty when none did.
     #[prost(string, tag = "5")]
     pub classifier_version: ::prost::alloc::string::String,
+    /// How sure the classifier is that the request is for none of the experts it knows, 0 to 1; absent when it did not decide.
+    #[prost(float, optional, tag = "6")]
+    pub out_of_scope: ::core::option::Option<f32>,
+    /// At most this share of the requests that are for an expert misses it, as measured for the classifier. Absent when it did
+    /// not decide, or when `min_confidence` did.
+    #[prost(float, optional, tag = "7")]
+    pub alpha: ::core::option::Option<f32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Candidate {

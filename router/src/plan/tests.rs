@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use http::HeaderMap;
-use nanogrid_settings::{Task, VersionLabel};
+use nanogrid_settings::{Task, VersionLabel, package::Promise};
 
 use super::*;
 use crate::request::{MergePolicy, Payload, VersionChoice};
@@ -53,13 +53,20 @@ fn version(choice: VersionChoice, request: Request) -> Request {
     Request { split: Split { version: Some(choice), ..request.split.clone() }, ..request }
 }
 
+/// Half as sure as of the best is sure enough, and nobody is asked from 0.3 on; `none` stands for nobody.
 fn ranked(scores: &[(&str, f32)]) -> Scores {
-    Scores::Ranked {
+    let none_idx = scores.iter().position(|(label, _)| *label == "none").unwrap_or(usize::MAX);
+    let experts = scores.iter().filter(|(label, _)| *label != "none").map(|(_, score)| *score);
+    let best = experts.fold(0.0, f32::max);
+    Scores::Ranked(Ranked {
         version: 4,
-        threshold: 0.5,
+        promise: Promise { alpha: 0.02, threshold: 0.5, out_of_scope: 0.3 },
         labels: scores.iter().map(|(label, _)| (*label).to_owned()).collect(),
+        none_idx,
         scores: scores.iter().map(|(_, score)| *score).collect(),
-    }
+        best,
+        out_of_scope: scores.get(none_idx).map_or(0.0, |(_, score)| *score) * (1.0 - best),
+    })
 }
 
 fn within(time_left: Duration, request: Request, scores: &Scores, grid: &Grid) -> Result<Plan, Error> {
@@ -83,15 +90,16 @@ fn check_error(request: Request, scores: &Scores, message: &str) {
 }
 
 #[test]
-fn the_classifier_chooses_who_is_sure_enough_best_first() {
-    let scores = ranked(&[("sentiment", 0.6), ("intent", 0.9), ("language", 0.49), ("none", 0.1)]);
+fn the_classifier_chooses_who_is_nearly_as_sure_as_the_best() {
+    let scores = ranked(&[("sentiment", 0.6), ("intent", 1.0), ("language", 0.49), ("none", 0.1)]);
     let plan = check(request(&[]), &scores, Verdict::FanOut, &[("intent", 1), ("sentiment", 1)]);
     let whys: Vec<_> = plan.decision.candidates.iter().map(|candidate| candidate.why).collect();
     let (confident, unsure) = (Why::Confident { threshold: 0.5 }, Why::Unsure { threshold: 0.5 });
     assert_eq!(whys, [confident, confident, unsure]);
-    assert_eq!(plan.decision.classifier_version, Some(4));
+    let classified = Classified { version: 4, out_of_scope: 0.0, alpha: Some(0.02) };
+    assert_eq!(plan.decision.classified, Some(classified));
 
-    check(request(&[]), &ranked(&[("intent", 0.5)]), Verdict::Single, &[("intent", 1)]);
+    check(request(&[]), &ranked(&[("intent", 0.2), ("sentiment", 0.09)]), Verdict::Single, &[("intent", 1)]);
     check(request(&[]), &ranked(&[("intent", 0.4), ("none", 0.9)]), Verdict::Abstain, &[]);
     check(request(&[]), &ranked(&[]), Verdict::Abstain, &[]);
 }
@@ -101,6 +109,36 @@ fn labels_that_are_no_experts_for_texts_are_nobody_to_ask() {
     let scores = ranked(&[("weather", 0.99), ("digits", 0.98), ("numbers", 0.97), ("sentiment", 0.6)]);
     let plan = check(request(&[]), &scores, Verdict::Single, &[("sentiment", 1)]);
     assert_eq!(plan.decision.candidates.len(), 1);
+}
+
+#[test]
+fn a_request_that_looks_like_nobodys_is_held_back_however_it_scores() {
+    let scores = ranked(&[("intent", 0.5), ("sentiment", 0.2), ("none", 0.62)]);
+    let plan = check(request(&[]), &scores, Verdict::Abstain, &[]);
+    let why = "the request is more than 0.30 likely to be for nobody here";
+    assert_eq!(plan.decision.why, why);
+    let outside = Why::OutOfScope { threshold: 0.3 };
+    assert!(plan.decision.candidates.iter().all(|candidate| candidate.why == outside));
+    check(request(&[]), &ranked(&[("intent", 0.5), ("none", 0.6)]), Verdict::Single, &[("intent", 1)]);
+    // A bar of the request's own is all there is.
+    let own = Request { min_confidence: Some(0.5), ..request(&[]) };
+    let plan = check(own, &scores, Verdict::Single, &[("intent", 1)]);
+    assert_eq!(plan.decision.classified.unwrap().alpha, None);
+}
+
+#[test]
+fn an_expert_that_the_grid_does_without_is_named_when_the_request_is_for_it() {
+    let plan = check(
+        request(&[]),
+        &ranked(&[("weather", 0.7), ("intent", 0.2), ("rain", 0.6)]),
+        Verdict::Abstain,
+        &[],
+    );
+    assert_eq!(plan.decision.why, "the classifier is 0.70 sure of `weather`, which this grid does not serve");
+    check(request(&[]), &ranked(&[("weather", 0.7), ("intent", 0.6)]), Verdict::Single, &[("intent", 1)]);
+    let sure = Request { min_confidence: Some(0.75), ..request(&[]) };
+    let plan = check(sure, &ranked(&[("weather", 0.7), ("intent", 0.6)]), Verdict::Abstain, &[]);
+    assert_eq!(plan.decision.why, "the classifier is not 0.75 sure of any expert");
 }
 
 #[test]

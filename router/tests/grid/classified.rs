@@ -1,11 +1,12 @@
 //! The classifier decides, or cannot.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use nanogrid_proto::{
     inference::InferTensorContents,
     v1::{
-        DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, Verdict, infer_request::Payload,
+        DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, StatusRequest, Verdict,
+        infer_request::Payload,
     },
 };
 use nanogrid_testkit::{expert::ScriptedExpert, init_onnxruntime, packages};
@@ -17,14 +18,12 @@ use crate::support::*;
 fn package(folder: &std::path::Path) -> PathBuf {
     init_onnxruntime();
     let labels = ["intent", "sentiment", "weather", "none"];
-    let expert = packages::text_classifier(folder, "router", &labels);
-    let version = expert.join("1");
-    let manifest = fs::read_to_string(version.join("version.toml")).unwrap();
-    let table = "\n[classifier]\nthreshold = 0.3\nnone-label = \"none\"\n";
-    fs::write(version.join("version.toml"), manifest + table).unwrap();
+    let version = packages::text_classifier(folder, "router", &labels).join("1");
+    packages::calibrate(&version, &labels, &[(0.02, 0.3, 0.5), (0.1, 0.3, 0.01)]);
     version
 }
 
+/// A grid that does without `weather`.
 async fn grid(
     change: impl FnOnce(&mut nanogrid_settings::RouterSettings),
 ) -> (ScriptedExpert, ScriptedExpert, Grid) {
@@ -33,6 +32,7 @@ async fn grid(
     let (intent, sentiment) = (labels("intent", "transfer"), labels("sentiment", "positive"));
     let grid = Grid::start_with(&[entry("intent", &intent), entry("sentiment", &sentiment)], |settings| {
         settings.classifier = Some(package);
+        settings.classify_optional = vec!["weather".parse().unwrap()];
         settings.classify_limit = Duration::from_secs(5);
         change(settings);
     })
@@ -62,7 +62,8 @@ async fn a_text_goes_to_the_expert_it_suits() {
     assert_eq!((chosen(&response), label(&response, "intent")), (vec!["intent"], "transfer"));
     let decision = response.decision.unwrap();
     assert_eq!((decision.verdict(), decision.decided_by()), (Verdict::Single, DecidedBy::Classifier));
-    assert_eq!(decision.classifier_version, "1");
+    assert_eq!((decision.classifier_version.as_str(), decision.alpha), ("1", Some(0.02)));
+    assert!(decision.out_of_scope.is_some_and(|score| score < 0.1), "{decision:?}");
     assert_eq!(decision.candidates.len(), 2, "labels that are no experts are no candidates: {decision:?}");
     assert!(
         decision.candidates[0].confidence > 0.9 && decision.why.contains("`intent` is asked"),
@@ -139,7 +140,11 @@ async fn auto_is_a_model_that_asks_the_classifier() {
         "must hold one row for the model `auto`; for several, name the expert: 2",
     );
     let nobody = grid.oip().model_infer(rows_for("auto", &["none none"])).await;
-    assert_status(nobody, Code::FailedPrecondition, "the classifier is not 0.30 sure of any expert");
+    assert_status(
+        nobody,
+        Code::FailedPrecondition,
+        "the request is more than 0.50 likely to be for nobody here",
+    );
     let blank = grid.oip().model_infer(rows_for("auto", &[" "])).await;
     assert_status(blank, Code::InvalidArgument, "text: must hold more than white space");
     let mut other = rows_for("auto", &["x"]);
@@ -219,4 +224,47 @@ async fn a_package_that_is_no_classifier_is_not_taken_for_one() {
     let package = packages::text_classifier(folder.path(), "intent", &["a", "b"]);
     let (_intent, _sentiment, grid) = grid(|settings| settings.classifier = Some(package)).await;
     unavailable(&grid, text("intent"), "has no table `classifier`", "not_loaded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_whose_experts_are_not_all_served_is_unavailable() {
+    let (_intent, _sentiment, grid) = grid(|settings| settings.classify_optional.clear()).await;
+    let words = "does not serve: `weather`; add them to the grid file, or list them in `classifier.optional`";
+    unavailable(&grid, text("intent"), words, "not_served").await;
+    let status = grid.control().await.status(StatusRequest {}).await.unwrap().into_inner();
+    assert!(status.classifier_problem.contains(words), "{}", status.classifier_problem);
+    assert_eq!(status.classifier_version, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_nobody_measured_is_not_given() {
+    let (_intent, _sentiment, grid) = grid(|settings| settings.classify_alpha = 0.07).await;
+    let words = "promises nothing for `classifier.alpha` = 0.07: choose from 0.02, 0.1";
+    unavailable(&grid, text("intent"), words, "not_loaded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_nobody_is_held_back_from_the_score_that_was_promised() {
+    let (intent, _sentiment, grid) = grid(|settings| settings.classify_alpha = 0.1).await;
+    let response = grid.infer(text("none none intent")).await.unwrap();
+    let decision = response.decision.unwrap();
+    assert_eq!(decision.verdict(), Verdict::Abstain);
+    assert!(decision.why.contains("more than 0.01 likely to be for nobody here"), "{}", decision.why);
+    assert_eq!(intent.n_calls(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thresholds_for_other_labels_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let version =
+        packages::text_classifier(folder.path(), "router", &["intent", "sentiment", "none"]).join("1");
+    packages::calibrate(&version, &["sentiment", "intent", "none"], &[(0.02, 0.3, 1.0)]);
+    let (_intent, _sentiment, grid) = grid(|settings| settings.classifier = Some(version)).await;
+    unavailable(
+        &grid,
+        text("intent"),
+        "was calibrated for other labels than those in config.json",
+        "not_loaded",
+    )
+    .await;
 }

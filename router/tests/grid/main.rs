@@ -19,6 +19,7 @@ mod passthrough;
 mod reload;
 mod retries;
 mod rollouts;
+mod sample;
 mod streams;
 mod support;
 mod traces;

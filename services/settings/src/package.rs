@@ -170,13 +170,28 @@ pub struct Accuracy {
     pub n: u64,
 }
 
-/// `[classifier]`
+/// `[classifier]`: what the scores of the router's model were found to be worth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierManifest {
-    /// An expert is asked when its score reaches this, 0 to 1.
-    pub threshold: f32,
     /// The label that means "no expert here".
     pub none_label: String,
+    /// Of the labels that it was calibrated with, one a line.
+    pub labels_sha256: String,
+    /// Of all that it was trained and calibrated on.
+    pub data_sha256: String,
+    /// By `alpha`, each of which occurs once; never empty.
+    pub promises: Vec<Promise>,
+}
+
+/// One `[[classifier.promise]]`: by these two scores, at most a share `alpha` of the requests that are for an expert miss it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Promise {
+    /// Between 0 and 1.
+    pub alpha: f32,
+    /// An expert is asked when its score reaches this share of the best expert's, 0 to 1.
+    pub threshold: f32,
+    /// Nobody is asked when the score of the none label, times what the best expert's score lacks to 1, is above this, 0 to 1.
+    pub out_of_scope: f32,
 }
 
 /// What nanogrid reads of a Hugging Face `config.json`.

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
-    Error, RolloutHome, ServerSettings, TelemetrySettings,
+    Error, ExpertName, RolloutHome, ServerSettings, TelemetrySettings,
     rollouts::{RawRollouts, rollouts},
     setting, source,
 };
@@ -29,6 +29,10 @@ pub struct RouterSettings {
     pub reload_every: Duration,
     /// `classifier.package`: its folder; an empty text = none, and every request must name its experts.
     pub classifier: Option<PathBuf>,
+    /// `classifier.alpha`: the share of requests that may miss an expert they are for; one that the package has a promise for.
+    pub classify_alpha: f32,
+    /// `classifier.optional`: experts that the classifier knows and the grid may lack.
+    pub classify_optional: Vec<ExpertName>,
     /// `classifier.limit`: an answer later than this counts as none.
     pub classify_limit: Duration,
     /// `classifier.onnxruntime`: the ONNX Runtime library; absent = found by itself.
@@ -100,6 +104,10 @@ struct RawGrid {
 struct RawClassifier {
     #[serde(deserialize_with = "setting::path")]
     package: Option<PathBuf>,
+    #[serde(deserialize_with = "setting::between_0_and_1")]
+    alpha: f32,
+    #[serde(deserialize_with = "setting::experts")]
+    optional: Vec<ExpertName>,
     #[serde(deserialize_with = "setting::duration_above_zero")]
     limit: Duration,
     #[serde(deserialize_with = "setting::path")]
@@ -158,7 +166,13 @@ impl Default for RawGrid {
 
 impl Default for RawClassifier {
     fn default() -> Self {
-        Self { package: Some("router/model/1".into()), limit: Duration::from_millis(20), onnxruntime: None }
+        Self {
+            package: Some("router/model/2".into()),
+            alpha: 0.02,
+            optional: Vec::new(),
+            limit: Duration::from_millis(20),
+            onnxruntime: None,
+        }
     }
 }
 
@@ -196,6 +210,8 @@ impl From<Raw> for RouterSettings {
             grid_file: grid.file,
             reload_every: grid.reload_every,
             classifier: classifier.package,
+            classify_alpha: classifier.alpha,
+            classify_optional: classifier.optional,
             classify_limit: classifier.limit,
             onnxruntime: classifier.onnxruntime,
             max_text_bytes: request.max_text_bytes.get(),

@@ -4,6 +4,8 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::ExpertName;
+
 /// A limit that is a default here in the code; 0 would be a mistake, and becomes 1.
 pub(crate) const fn limit(n: usize) -> NonZeroUsize {
     match NonZeroUsize::new(n) {
@@ -59,6 +61,28 @@ pub(crate) fn http_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Str
 pub(crate) fn path<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PathBuf>, D::Error> {
     let path = PathBuf::deserialize(value)?;
     Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
+}
+
+/// Above 0 and below 1.
+pub(crate) fn between_0_and_1<'de, D: Deserializer<'de>>(value: D) -> Result<f32, D::Error> {
+    let value = f64::deserialize(value)? as f32;
+    if value > 0.0 && value < 1.0 { Ok(value) } else { Err(D::Error::custom("must be above 0 and below 1")) }
+}
+
+/// A list of names of experts, or one text with commas.
+pub(crate) fn experts<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<ExpertName>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        List(Vec<String>),
+        Text(String),
+    }
+    let names = match Names::deserialize(value) {
+        Ok(Names::List(names)) => names,
+        Ok(Names::Text(text)) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+        Err(_) => return Err(D::Error::custom("must be a list of names of experts")),
+    };
+    names.iter().filter(|name| !name.is_empty()).map(|name| name.parse().map_err(D::Error::custom)).collect()
 }
 
 /// A list of paths, or one text with commas.

@@ -101,6 +101,24 @@ pub fn hugging_face_tagger(dir: &Path, name: &str, labels: &[&str], text_labels:
     folder
 }
 
+/// Makes the version in `folder` a classifier for a router, calibrated for `labels`: per promise its alpha, the score from which an
+/// expert is asked, and the score of `none` above which nobody is.
+pub fn calibrate(folder: &Path, labels: &[&str], promises: &[(f32, f32, f32)]) {
+    let digest = Sha256::digest(labels.join("\n"));
+    let mut table = format!(
+        "\n[classifier]\nnone-label = \"none\"\nlabels-sha256 = \"{digest:x}\"\ndata-sha256 = \"{digest:x}\"\n"
+    );
+    for (alpha, threshold, out_of_scope) in promises {
+        let _ = writeln!(
+            table,
+            "[[classifier.promise]]\nalpha = {alpha}\nthreshold = {threshold:?}\nout-of-scope = {out_of_scope:?}"
+        );
+    }
+    let path = folder.join("version.toml");
+    let manifest = fs::read_to_string(&path).expect("the version was just written");
+    write(&path, manifest + &table);
+}
+
 /// Writes `dir/<name>/` as an export from the Hugging Face ecosystem looks: no manifests at all.
 pub fn hugging_face(dir: &Path, name: &str, labels: &[&str]) -> PathBuf {
     let folder = dir.join(name);

@@ -81,8 +81,10 @@ fn decision(decision: Decision) -> v1::Decision {
         candidates: decision.candidates.into_iter().map(candidate).collect(),
         why: decision.why,
         classifier_version: decision
-            .classifier_version
-            .map_or_else(String::new, |version| version.to_string()),
+            .classified
+            .map_or_else(String::new, |classified| classified.version.to_string()),
+        out_of_scope: decision.classified.map(|classified| classified.out_of_scope),
+        alpha: decision.classified.and_then(|classified| classified.alpha),
     }
 }
 

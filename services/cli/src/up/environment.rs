@@ -15,6 +15,9 @@ pub(crate) const FOR_ALL: [(&str, &str); 3] = [
 /// Where the router keeps what its rollouts are doing.
 pub(crate) const ROLLOUTS: &str = "NANOGRID__ROLLOUTS__STATE";
 
+/// Which experts the router's classifier may know without there being any.
+pub(crate) const OPTIONAL: &str = "NANOGRID__CLASSIFIER__OPTIONAL";
+
 /// Which settings a process does not know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nanogrid_settings::Grid;
+use nanogrid_settings::{ExpertName, Grid, HfConfig};
 
 use crate::{
     error::Error,
@@ -41,7 +41,7 @@ impl Plan {
 
         let groups: Vec<&[Package]> =
             if up.one_process { vec![&packages] } else { packages.chunks(1).collect() };
-        let mut specs = vec![router(up, &programs, run, (addr, ops))];
+        let mut specs = vec![router(up, &programs, run, &packages, (addr, ops))];
         let mut experts = Vec::new();
         for group in groups {
             let address = ports.free()?;
@@ -86,20 +86,39 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, Error> {
     if path.is_file() { Ok(path) } else { Err(Error::Program { path, beside: this }) }
 }
 
-fn router(up: &Up, programs: &Programs, run: &RunFolder, (addr, ops): (SocketAddr, SocketAddr)) -> Spec {
+fn router(
+    up: &Up,
+    programs: &Programs,
+    run: &RunFolder,
+    packages: &[Package],
+    (addr, ops): (SocketAddr, SocketAddr),
+) -> Spec {
     let mut arguments = listen(addr, ops, up.router_config.as_deref());
     arguments.extend(["--grid".to_owned(), text(&run.grid_file())]);
     arguments.extend(["--classifier".to_owned(), text(&up.classifier)]);
+    let mut environment = vec![(environment::ROLLOUTS, text(&run.rollouts()))];
+    if std::env::var_os(environment::OPTIONAL).is_none() {
+        environment.push((environment::OPTIONAL, absent(&up.classifier, packages).join(",")));
+    }
     Spec {
         name: "router".to_owned(),
         kind: Kind::Router,
         program: programs.router.clone(),
         arguments,
-        environment: vec![(environment::ROLLOUTS, text(&run.rollouts()))],
+        environment,
         address: addr,
         log: run.log("router"),
         targets: vec![Target::Router],
     }
+}
+
+/// What the classifier knows and the catalog lacks. Whoever starts a part of the experts wants it to choose among those; the router
+/// would take them for forgotten. A package that cannot be read is the router's to complain of.
+fn absent(classifier: &Path, packages: &[Package]) -> Vec<String> {
+    let labels = HfConfig::read(classifier).ok().flatten().map(|config| config.labels).unwrap_or_default();
+    let is_there = |label: &String| packages.iter().any(|package| package.name == label.as_str());
+    // A label that is no name, as for nobody may be, is no expert.
+    labels.into_iter().filter(|label| label.parse::<ExpertName>().is_ok() && !is_there(label)).collect()
 }
 
 fn expert(

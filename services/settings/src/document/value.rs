@@ -104,6 +104,13 @@ pub(crate) fn fraction(value: &DeValue<'_>) -> Result<f32, String> {
     if (0.0..=1.0).contains(&number) { Ok(number as f32) } else { Err(must_be("between 0 and 1", value)) }
 }
 
+/// Above 0 and below 1.
+pub(crate) fn between_0_and_1(value: &DeValue<'_>) -> Result<f32, String> {
+    // Compared as f32, as above.
+    let number = number(value)? as f32;
+    if number > 0.0 && number < 1.0 { Ok(number) } else { Err(must_be("above 0 and below 1", value)) }
+}
+
 /// Such as `250ms`, above 0.
 pub(crate) fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     value

@@ -6,7 +6,7 @@ use toml::{de::DeValue, value::Datetime};
 
 use super::{
     Accuracy, Activation, ClassifierManifest, Cost, DEFAULT_MAX_TOKENS, ExpertManifest, Formats, Limits,
-    OutOfScope, Size, TensorSpec, TrainingData, VersionManifest,
+    OutOfScope, Promise, Size, TensorSpec, TrainingData, VersionManifest,
 };
 use crate::document::{
     Table,
@@ -212,7 +212,33 @@ fn accuracy(table: &Table<'_>) -> Option<Accuracy> {
 }
 
 fn classifier(table: &Table<'_>) -> Option<ClassifierManifest> {
-    let threshold = table.required("threshold", value::fraction);
     let none_label = table.required("none-label", value::text);
-    Some(ClassifierManifest { threshold: threshold?, none_label: none_label? })
+    let labels_sha256 = table.required("labels-sha256", value::sha256);
+    let data_sha256 = table.required("data-sha256", value::sha256);
+    let mut alphas = Vec::new();
+    let promises = table.tables("promise", "alpha", |table| {
+        let promise = promise(table)?;
+        if alphas.contains(&promise.alpha) {
+            table.note("alpha", format!("is used twice: {}", promise.alpha));
+        }
+        alphas.push(promise.alpha);
+        Some(promise)
+    });
+    if table.count("promise") == 0 {
+        let missing = "missing: add [[classifier.promise]] with `alpha`, `threshold` and `out-of-scope`";
+        table.note("promise", missing);
+    }
+    Some(ClassifierManifest {
+        none_label: none_label?,
+        labels_sha256: labels_sha256?,
+        data_sha256: data_sha256?,
+        promises,
+    })
+}
+
+fn promise(table: &Table<'_>) -> Option<Promise> {
+    let alpha = table.required("alpha", value::between_0_and_1);
+    let threshold = table.required("threshold", value::fraction);
+    let out_of_scope = table.required("out-of-scope", value::fraction);
+    Some(Promise { alpha: alpha?, threshold: threshold?, out_of_scope: out_of_scope? })
 }

@@ -53,8 +53,17 @@ low = 0.945
 high = 0.957
 n = 3095
 [classifier]
-threshold = 0.5
 none-label = "none"
+labels-sha256 = "{SHA}"
+data-sha256 = "{SHA}"
+[[classifier.promise]]
+alpha = 0.02
+threshold = 0.5
+out-of-scope = 0.9
+[[classifier.promise]]
+alpha = 0.1
+threshold = 0.8
+out-of-scope = 0.7
 "#
     )
 }
@@ -114,7 +123,15 @@ fn a_version_manifest_is_read() {
     assert_eq!(manifest.size, Size { bytes: 123, parameters: 45 });
     assert_eq!(manifest.cost, [Cost { tokens: 32, cpu_us: 123.0 }]);
     assert_eq!(manifest.accuracy[0].n, 3095);
-    assert_eq!(manifest.classifier.map(|classifier| classifier.none_label), Some("none".to_owned()));
+    let classifier = manifest.classifier.expect("there");
+    assert_eq!(classifier.none_label, "none");
+    assert_eq!(
+        classifier.promises,
+        [
+            Promise { alpha: 0.02, threshold: 0.5, out_of_scope: 0.9 },
+            Promise { alpha: 0.1, threshold: 0.8, out_of_scope: 0.7 }
+        ]
+    );
 }
 
 #[test]
@@ -196,7 +213,17 @@ fn numbers_of_a_version_manifest_are_checked() {
     check_version(
         "threshold = 0.5",
         "threshold = nan",
-        "version.toml:39: classifier: threshold: must be a finite number: nan",
+        "version.toml:44: classifier: promise 0.02: threshold: must be a finite number: nan",
+    );
+    check_version(
+        "alpha = 0.1",
+        "alpha = 1.0",
+        "version.toml:47: classifier: promise 1.0: alpha: must be above 0 and below 1: 1.0",
+    );
+    check_version(
+        "alpha = 0.1",
+        "alpha = 0.02",
+        "version.toml:47: classifier: promise 0.02: alpha: is used twice: 0.02",
     );
     check_version("123.0", "-1", "version.toml:25: cost 32: cpu-us: must be 0 or more: -1");
     check_version(
@@ -303,6 +330,16 @@ fn a_file_that_is_not_text_is_named() {
     fs::write(folder.path().join("version.toml"), [0xff, 0xfe]).expect("writable");
     let error = VersionManifest::read(folder.path()).expect_err("not text").to_string();
     assert!(error.ends_with("version.toml: cannot be read: stream did not contain valid UTF-8"), "{error}");
+}
+
+#[test]
+fn a_classifier_must_promise_something() {
+    let text = version_toml();
+    let without = text.split("[[classifier.promise]]").next().expect("what is before it");
+    assert_eq!(
+        problems("version.toml", without, VersionManifest::read),
+        "version.toml:38: classifier: promise: missing: add [[classifier.promise]] with `alpha`, `threshold` and `out-of-scope`"
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn without_file_and_environment_there_are_the_defaults() {
     assert_eq!(expert, ExpertSettings::default());
     let router: RouterSettings = layered(None, []).expect("defaults");
     assert_eq!(router, RouterSettings::default());
-    assert_eq!(router.classifier.as_deref(), Some(Path::new("router/model/1")));
+    assert_eq!(router.classifier.as_deref(), Some(Path::new("router/model/2")));
 }
 
 #[test]
@@ -272,4 +272,31 @@ fn a_missing_or_broken_file_is_named() {
     let error = layered::<ExpertSettings>(Some(Path::new("/nowhere/expert.toml")), []).expect_err("missing");
     assert!(error.to_string().starts_with("/nowhere/expert.toml: cannot be read: "), "{error}");
     refused("[server\n", &[], "expert.toml:1: unclosed table, expected `]`");
+}
+
+#[test]
+fn the_classifiers_promise_and_its_optional_experts_come_from_file_and_environment() {
+    let file = "[classifier]\nalpha = 0.05\noptional = [\"spam\", \"tech-topic\"]\n";
+    let names = |router: &RouterSettings| {
+        router.classify_optional.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let router: RouterSettings = read(file, &[]).expect("good");
+    assert_eq!(
+        (router.classify_alpha, names(&router)),
+        (0.05, vec!["spam".to_owned(), "tech-topic".to_owned()])
+    );
+    let variables =
+        [("NANOGRID__CLASSIFIER__ALPHA", "0.1"), ("NANOGRID__CLASSIFIER__OPTIONAL", "guard, pii")];
+    let router: RouterSettings = read(file, &variables).expect("good");
+    assert_eq!((router.classify_alpha, names(&router)), (0.1, vec!["guard".to_owned(), "pii".to_owned()]));
+    let router: RouterSettings = read(file, &[("NANOGRID__CLASSIFIER__OPTIONAL", "")]).expect("good");
+    assert_eq!(names(&router), Vec::<String>::new());
+    router_refused(
+        "[classifier]\nalpha = 1\n",
+        "expert.toml:2: classifier.alpha: must be above 0 and below 1: `1`",
+    );
+    router_refused(
+        "[classifier]\noptional = [\"No Name\"]\n",
+        "expert.toml:2: classifier.optional: must be lower-case words joined by hyphens, e.g. `translate-en-de`: `No Name`",
+    );
 }
