@@ -95,7 +95,7 @@ pub(crate) struct Eval {
     /// Only rows with this value in this column; can be given several times
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = pair)]
     only: Vec<(String, String)>,
-    /// A label of the file is called otherwise by the expert; can be given several times
+    /// A label or entity of the file is called otherwise by the expert (`O`: it knows none); can be given several times
     #[arg(long, value_name = "FROM=TO", value_parser = pair)]
     rename: Vec<(String, String)>,
     /// The label that says that no other fits: told apart, and no part of F1 [default: as the package says]

@@ -3,6 +3,9 @@
 
 use crate::Span;
 
+/// The tag of a token outside of spans.
+pub(crate) const OUTSIDE: &str = "O";
+
 /// The text and its spans. Without a text of its own, a row is its tokens with blanks between them.
 pub(crate) fn read(
     text: Option<String>,
@@ -37,7 +40,7 @@ pub(crate) fn read(
 
 /// `None` for what is no tag; inside it `None` for a token outside of spans.
 fn split(tag: &str) -> Option<Option<(char, &str)>> {
-    if tag == "O" {
+    if tag == OUTSIDE {
         return Some(None);
     }
     let (mark, entity) = tag.split_once('-')?;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Layout, Truth, Wanted, bio, spans, truth};
+use crate::{Layout, Span, Truth, Wanted, bio, spans, truth};
 
 /// The text and the truth about it; `None` for a row that is not wanted.
 pub(crate) fn row(line: &str, layout: &Layout) -> Result<Option<(String, Truth)>, String> {
@@ -25,10 +25,11 @@ pub(crate) fn row(line: &str, layout: &Layout) -> Result<Option<(String, Truth)>
                 let found = spans::read(&object, &text, layout.offsets)?;
                 (text, found)
             };
-            let renamed = found.into_iter().map(|mut span| {
-                span.entity = layout.renamed(&span.entity);
-                span
-            });
+            let renamed = found
+                .into_iter()
+                .map(|span| Span { entity: layout.renamed(&span.entity), ..span })
+                // As in the tags: outside of every span.
+                .filter(|span| span.entity != bio::OUTSIDE);
             Ok(Some((text, truth::spans(renamed.collect()))))
         }
     }

@@ -15,7 +15,7 @@ pub struct Layout {
     pub label: String,
     /// What stands between several labels in one place; `None` = each place holds one label.
     pub separator: Option<String>,
-    /// Labels and entities that are called otherwise by the expert.
+    /// Labels and entities that are called otherwise by the expert. An entity that is called `O` is none.
     pub rename: HashMap<String, String>,
     /// Only rows with this value in this column, for each of them.
     pub only: Vec<(String, String)>,

@@ -230,7 +230,9 @@ fn spans_that_are_none_are_refused() {
 fn entities_are_renamed_as_labels_are() {
     let mut layout = spans();
     layout.rename.insert("PER".to_owned(), "person".to_owned());
-    assert_eq!(found(r#"{"tokens": ["Ann"], "tags": ["B-PER"]}"#, layout), pairs(&[("Ann", "person")]));
+    layout.rename.insert("task".to_owned(), "O".to_owned());
+    let line = r#"{"tokens": ["Ann", "parses"], "tags": ["B-PER", "B-task"]}"#;
+    assert_eq!(found(line, layout), pairs(&[("Ann", "person")]), "and one that is called `O` is none");
 }
 
 proptest! {
