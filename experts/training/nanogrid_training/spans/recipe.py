@@ -135,10 +135,15 @@ class Spans:
                     for row in self.rows_of(source, "dev")]
         return found
 
+    def dev_of_kind(self) -> dict[str, list[Spanned]]:
+        """Those of the sets that were learnt from; others are checks only, and nothing is fitted on them."""
+        return {f"{source.name}/dev": self._dev[f"{source.name}/dev"]
+                for source in self.settings.sources if source.dev and source.train}
+
     def golden_texts(self) -> list[str]:
         """Dev rows in which every entity has its turn, and those of `train.toml`."""
         seen: dict[str, list[str]] = {}
-        for rows in self.dev().values():
+        for rows in self.dev_of_kind().values():
             for row in rows:
                 for kind in sorted({span.entity for span in row.spans}) or [OUTSIDE]:
                     seen.setdefault(kind, []).append(row.text)

@@ -143,14 +143,14 @@ def evaluate(plan: Spans) -> None:
     """Calibrates and measures the int8 model, writes golden cases and the manifest, publishes the folder."""
     settings, folder, dev = plan.settings, built(plan), plan.dev()
     package = TagPackage(folder, settings.max_tokens, by_format=settings.formats)
-    manifest = manifest_of(plan, temperature(package, dev), [
+    manifest = manifest_of(plan, temperature(package, plan.dev_of_kind()), [
         {"name": "logits", "datatype": "FP32", "shape": [-1, -1, len(plan.labels)]},
         *([{"name": "text_logits", "datatype": "FP32", "shape": [-1, len(plan.texts)]}] if plan.texts else [])])
     divisor = manifest["temperature"]
     if settings.formats:
         manifest["formats"] = dict(settings.formats)
     manifest["accuracy"] = [row for name, rows in dev.items() for row in accuracies(package, name, rows, divisor)]
-    wear = worn(package, dev, divisor)
+    wear = worn(package, plan.dev_of_kind(), divisor)
     manifest["accuracy"] += robustness.in_manifest(wear)
     manifest["cost"] = measure.cost(package, settings.max_tokens)
     lines = [package.golden(text, divisor, "softmax") for text in dict.fromkeys(plan.golden_texts())]
@@ -174,7 +174,7 @@ def _errors(plan: Spans, package: TagPackage, divisor: float) -> list[dict[str, 
         return "; ".join(f"{entity}: {' '.join(text[start:end].split())}" for entity, start, end in spans) or "nothing"
 
     found = []
-    for rows in plan.dev().values():
+    for rows in plan.dev_of_kind().values():
         for row in rows:
             spans, label = package.answer(row.text, divisor)
             given = [(span.entity, span.start, span.end) for span, _ in spans]
