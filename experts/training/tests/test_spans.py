@@ -72,6 +72,8 @@ def test_noise_changes_no_number_of_words_and_moves_spans_along() -> None:
         assert len(words_of(tokenizer.encode(worn(TEXT, places, rng)))[1]) == len(places)
     text, spans = worn_apart(TEXT, (Span("PER", 0, 12), Span("LOC", 14, 20)), lambda word: word * 2)
     assert [text[span.start:span.end] for span in spans] == ["AnnaAnna SchmidtSchmidt", "ZürichZürich"]
+    text, (span, _) = worn_apart(TEXT, (Span("PER", 0, 12), Span("LOC", 14, 20)), lambda word: word + "\u200b")
+    assert text[span.start:span.end] == "Anna\u200b Schmidt"
 
 
 def test_a_set_of_tags_is_right_when_one_of_them_is() -> None:

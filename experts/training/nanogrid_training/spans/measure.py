@@ -83,5 +83,5 @@ def temperature(package: TagPackage, dev: dict[str, list[Spanned]]) -> float:
                     losses.append(-np.log(score if span in row.spans else 1 - score))
         return float(np.mean(losses)) if losses else 0.0
 
-    grid = np.log([0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 3.0])
+    grid = np.log([0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 3.0])
     return round(float(np.exp(grid[int(np.argmin([loss(t) for t in grid]))])), 4)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from tokenizers import Encoding
 
-from ..noise import scrambled
+from ..noise import INVISIBLE, scrambled
 from .rows import Span
 
 LETTERS = frozenset(string.ascii_letters)
@@ -71,7 +71,10 @@ def _each(text: str, places: list[tuple[int, int]], change: Callable[[str], str]
 
 
 def worn_apart(text: str, spans: tuple[Span, ...], wear: Callable[[str], str]) -> tuple[str, tuple[Span, ...]]:
-    """Wears every word between blanks or the ends of a span by itself, and says where the spans have moved to."""
+    """Wears every word between blanks or the ends of a span by itself, and says where the spans have moved to.
+
+    What nobody sees at the end of a span is not part of it: no answer could tell whether it is.
+    """
     cuts = {0, len(text), *(at for span in spans for at in (span.start, span.end))}
     cuts |= {i + side for i, letter in enumerate(text) if letter.isspace() for side in (0, 1)}
     ends = sorted(cuts)
@@ -84,4 +87,6 @@ def worn_apart(text: str, spans: tuple[Span, ...], wear: Callable[[str], str]) -
         parts.append(part)
         length += len(part)
         moved[end] = length
-    return "".join(parts), tuple(Span(span.entity, moved[span.start], moved[span.end]) for span in spans)
+    whole = "".join(parts)
+    ends_at = {span: moved[span.start] + len(whole[moved[span.start]: moved[span.end]].rstrip(INVISIBLE)) for span in spans}
+    return whole, tuple(Span(span.entity, moved[span.start], ends_at[span]) for span in spans)
