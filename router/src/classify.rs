@@ -63,6 +63,7 @@ pub struct Classifier {
     /// Why it cannot speak for the grid in use; absent when it can.
     misfit: ArcSwapOption<String>,
     optional: Vec<ExpertName>,
+    escalate_to: Option<ExpertName>,
     limit: Duration,
     metrics: RouterMetrics,
 }
@@ -101,7 +102,8 @@ impl Classifier {
             }
         }
         let (optional, limit) = (settings.classify_optional.clone(), settings.classify_limit);
-        Self { model, misfit: ArcSwapOption::empty(), optional, limit, metrics }
+        let escalate_to = settings.escalate_to.clone();
+        Self { model, misfit: ArcSwapOption::empty(), optional, escalate_to, limit, metrics }
     }
 
     /// Its version, when there is one that can be asked.
@@ -145,10 +147,14 @@ impl Classifier {
             warn!(%problem, "no classifier for this grid: only requests that name their experts are answered");
         }
         self.misfit.store(misfit.map(Arc::new));
+        if let Some(expert) = self.escalate_to.as_ref().filter(|expert| !is_served(expert.as_str())) {
+            warn!(%expert, "requests that nobody suits should go to this expert, and the grid has none of its name for text");
+        }
         let takes_text = grid.experts().filter(|expert| Kind::of(expert.task) == Some(Kind::Text));
         let unknown: Vec<&ExpertName> = takes_text
             .map(|expert| &expert.name)
             .filter(|name| !experts().any(|label| *name == label.as_str()))
+            .filter(|name| self.escalate_to.as_ref() != Some(*name))
             .collect();
         if !unknown.is_empty() {
             warn!(experts = ?unknown, "the classifier does not know these experts: they are asked by name only");

@@ -44,7 +44,7 @@ pub struct Router {
     classifier: Arc<Classifier>,
     dispatch: Dispatch,
     limits: ingress::Limits,
-    max_experts: usize,
+    rules: plan::Rules,
     metrics: RouterMetrics,
     admission: Arc<Admission>,
     faults: Arc<Faults>,

@@ -50,6 +50,15 @@ pub enum Substitute {
     Label(String),
 }
 
+/// What the operators decided once for all requests.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// So many experts are asked at most when the request does not say.
+    pub max_experts: usize,
+    /// Whom a request goes to that the classifier finds nobody for.
+    pub escalate_to: Option<ExpertName>,
+}
+
 /// When something must be over, and when "now" was.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
@@ -107,6 +116,8 @@ pub enum Why {
         /// From where on an expert is asked.
         threshold: f32,
     },
+    /// Asked: nobody else suits, and it is there for that.
+    Escalated,
     /// Not asked: not confident enough.
     Unsure {
         /// From where on an expert is asked.
@@ -135,7 +146,7 @@ impl Why {
     /// Is the expert asked?
     pub fn is_chosen(self) -> bool {
         match self {
-            Self::Named | Self::TakesKind(_) | Self::Confident { .. } => true,
+            Self::Named | Self::TakesKind(_) | Self::Confident { .. } | Self::Escalated => true,
             Self::Unsure { .. } | Self::OutOfScope { .. } | Self::Crowded { .. } => false,
         }
     }
@@ -147,6 +158,7 @@ impl fmt::Display for Why {
             Self::Named => f.write_str("the request names it"),
             Self::TakesKind(kind) => write!(f, "it takes {kind}"),
             Self::Confident { threshold } => write!(f, "the classifier is at least {threshold:.2} sure"),
+            Self::Escalated => f.write_str("it is asked when nobody else suits"),
             Self::Unsure { threshold } => write!(f, "the classifier is less than {threshold:.2} sure"),
             Self::OutOfScope { threshold } => {
                 write!(f, "the request is more than {threshold:.2} likely to be for nobody here")
@@ -158,15 +170,15 @@ impl fmt::Display for Why {
     }
 }
 
-/// Plans a request. `default_max` experts are asked at most when the request does not say.
+/// Plans a request.
 pub fn make(
     request: &Request,
     scores: &Scores,
     grid: &Grid,
-    default_max: usize,
+    rules: &Rules,
     now: Instant,
 ) -> Result<Plan, Error> {
-    let decision = decide(request, scores, grid, default_max)?;
+    let decision = escalated(decide(request, scores, grid, rules.max_experts)?, grid, rules);
     let time = Time { now, deadline: request.deadline };
     let chosen = decision.candidates.iter().filter(|candidate| candidate.why.is_chosen());
     let calls = chosen
@@ -238,6 +250,23 @@ fn decide(request: &Request, scores: &Scores, grid: &Grid, default_max: usize) -
             classified: None,
         }),
     }
+}
+
+/// Whom nobody suits goes to whoever is there for that. A classifier that cannot say is another thing: its outage must not send
+/// everything there.
+fn escalated(decision: Decision, grid: &Grid, rules: &Rules) -> Decision {
+    let is_for_nobody = decision.verdict == Verdict::Abstain && decision.decided_by == DecidedBy::Classifier;
+    let Some(to) = rules.escalate_to.as_ref().filter(|_| is_for_nobody) else { return decision };
+    let Some(expert) = serves(grid, to.as_str()) else {
+        let why =
+            format!("{}; `{to}`, which it would go to, is no expert for text in this grid", decision.why);
+        return Decision { why, ..decision };
+    };
+    let mut candidates = decision.candidates;
+    // The classifier says nothing of it.
+    candidates.push(Candidate { expert: expert.name.clone(), confidence: 0.0, why: Why::Escalated });
+    let why = format!("{}; `{to}` is asked instead", decision.why);
+    Decision { verdict: Verdict::Escalate, candidates, why, ..decision }
 }
 
 fn named(request: &Request, grid: &Grid, max_experts: usize) -> Result<Decision, Error> {

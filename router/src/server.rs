@@ -23,6 +23,7 @@ use crate::{
     dispatch::Dispatch,
     fault::Faults,
     ingress::{Door, Limits, grid::GridService, oip::OipService},
+    plan::Rules,
     rollout::{ResumeError, Rollouts},
     shadow::Shadow,
 };
@@ -96,7 +97,7 @@ impl RouterServer {
             classifier,
             dispatch: Dispatch::new(max_message, caches, faults.clone(), shadow),
             limits: Limits::from(settings),
-            max_experts: settings.max_experts,
+            rules: Rules { max_experts: settings.max_experts, escalate_to: settings.escalate_to.clone() },
             admission: Arc::new(admission),
             faults,
             rollouts: Arc::new(rollouts),

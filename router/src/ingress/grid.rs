@@ -156,7 +156,7 @@ impl Router {
         let scores = self.classifier.score(request);
         stages.passed(RouterStage::Classify);
         let grid = self.catalog.now();
-        let plan = crate::plan::make(request, &scores, &grid, self.max_experts, Instant::now())?;
+        let plan = crate::plan::make(request, &scores, &grid, &self.rules, Instant::now())?;
         stages.passed(RouterStage::Plan);
         let decision = &plan.decision;
         self.metrics.decided(decision.verdict, decision.decided_by);

@@ -71,7 +71,8 @@ fn ranked(scores: &[(&str, f32)]) -> Scores {
 
 fn within(time_left: Duration, request: Request, scores: &Scores, grid: &Grid) -> Result<Plan, Error> {
     let now = Instant::now();
-    make(&Request { deadline: now + time_left, ..request }, scores, grid, 3, now)
+    let rules = Rules { max_experts: 3, escalate_to: None };
+    make(&Request { deadline: now + time_left, ..request }, scores, grid, &rules, now)
 }
 
 /// The verdict, and per call the expert with its version.
@@ -139,6 +140,32 @@ fn an_expert_that_the_grid_does_without_is_named_when_the_request_is_for_it() {
     let sure = Request { min_confidence: Some(0.75), ..request(&[]) };
     let plan = check(sure, &ranked(&[("weather", 0.7), ("intent", 0.6)]), Verdict::Abstain, &[]);
     assert_eq!(plan.decision.why, "the classifier is not 0.75 sure of any expert");
+}
+
+#[test]
+fn only_what_the_classifier_finds_nobody_for_is_escalated() {
+    let escalated = |to: &str, request: Request, scores: &Scores| {
+        let now = Instant::now();
+        let rules = Rules { max_experts: 3, escalate_to: Some(to.parse().unwrap()) };
+        let plan =
+            make(&Request { deadline: now + SECOND, ..request }, scores, &grid(), &rules, now).unwrap();
+        let asked = plan.calls.iter().map(|call| call.expert.name.to_string()).collect::<Vec<_>>();
+        (plan.decision.verdict, asked, plan.decision.why)
+    };
+    let nobody = ranked(&[("intent", 0.2), ("none", 0.9)]);
+    let (verdict, asked, why) = escalated("language", request(&[]), &nobody);
+    assert_eq!((verdict, asked), (Verdict::Escalate, vec!["language".to_owned()]));
+    assert!(why.ends_with("likely to be for nobody here; `language` is asked instead"), "{why}");
+    let (verdict, asked, why) = escalated("digits", request(&[]), &nobody);
+    assert_eq!((verdict, asked), (Verdict::Abstain, vec![]));
+    assert!(why.ends_with("`digits`, which it would go to, is no expert for text in this grid"), "{why}");
+
+    let (verdict, asked, _why) = escalated("language", request(&[]), &ranked(&[("intent", 0.9)]));
+    assert_eq!((verdict, asked), (Verdict::Single, vec!["intent".to_owned()]));
+    let late = Scores::Unavailable { why: "too late".to_owned() };
+    assert_eq!(escalated("language", request(&[]), &late).0, Verdict::Unavailable);
+    let audio = Request { payload: Payload::Audio(bytes::Bytes::from_static(b"x")), ..request(&[]) };
+    assert_eq!(escalated("language", audio, &Scores::Modality).0, Verdict::Abstain);
 }
 
 #[test]

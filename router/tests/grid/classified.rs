@@ -2,15 +2,20 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use bytes::Bytes;
 use nanogrid_proto::{
     inference::InferTensorContents,
+    tensor::{Data, Tensor},
     v1::{
-        DecidedBy, InferOptions, InferRequest, InferResponse, RouteRequest, StatusRequest, Verdict,
-        infer_request::Payload,
+        DecidedBy, InferOptions, InferRequest, InferResponse, OutcomeStatus, RouteRequest, StatusRequest,
+        Verdict, infer_request::Payload, outcome::Result as Answer,
     },
 };
-use nanogrid_testkit::{expert::ScriptedExpert, init_onnxruntime, packages};
-use tonic::Code;
+use nanogrid_testkit::{
+    expert::{Behaviour, Profile, ScriptedExpert},
+    init_onnxruntime, packages,
+};
+use tonic::{Code, Status};
 
 use crate::support::*;
 
@@ -267,4 +272,66 @@ async fn thresholds_for_other_labels_are_refused() {
         "not_loaded",
     )
     .await;
+}
+
+/// An answer in words.
+fn written(text: &str) -> Behaviour {
+    let words = Data::Bytes(vec![Bytes::copy_from_slice(text.as_bytes())]);
+    Behaviour::tensors(vec![
+        Tensor { name: "text".to_owned(), shape: vec![1], data: words },
+        Tensor { name: "score".to_owned(), shape: vec![1], data: Data::F32(vec![-0.5]) },
+    ])
+}
+
+/// A grid whose bigger model, far away and speaking the same protocol, does as `behaviour` says.
+async fn grid_with_bigger_model(behaviour: Behaviour) -> (ScriptedExpert, ScriptedExpert, Grid) {
+    let folder = tempfile::tempdir().unwrap();
+    let package = package(folder.path());
+    let (intent, sentiment) = (labels("intent", "transfer"), labels("sentiment", "positive"));
+    let big = ScriptedExpert::start(Profile::of("big", 1, "text-to-text"), behaviour);
+    let entries =
+        [entry("intent", &intent), entry("sentiment", &sentiment), entry("big", &big).task("text-to-text")];
+    let grid = Grid::start_with(&entries, |settings| {
+        settings.classifier = Some(package);
+        settings.classify_optional = vec!["weather".parse().unwrap()];
+        settings.classify_limit = Duration::from_secs(5);
+        settings.escalate_to = Some("big".parse().unwrap());
+    })
+    .await;
+    grid.until(|experts| experts.iter().all(|expert| expert.ready)).await;
+    (intent, big, grid)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_nobody_is_escalated_to_the_bigger_model() {
+    let (intent, big, grid) = grid_with_bigger_model(written("a poem")).await;
+    let response = grid.infer(text("none none")).await.unwrap();
+    let decision = response.decision.as_ref().unwrap();
+    assert_eq!(decision.verdict(), Verdict::Escalate);
+    assert!(decision.why.ends_with("`big` is asked instead"), "{}", decision.why);
+    assert_eq!(chosen(&response), ["big"]);
+    assert!(response.complete, "{response:?}");
+    assert!(
+        matches!(&response.outcomes[0].result, Some(Answer::Text(answer)) if answer.text == "a poem"),
+        "{response:?}"
+    );
+    assert_metric(&metrics(&grid).await, "nanogrid_decisions_total", &["escalate", "classifier"], "1");
+
+    let auto = grid.oip().model_infer(rows_for("auto", &["none none"])).await.unwrap();
+    assert_eq!(auto.metadata().get("x-nanogrid-decision").unwrap(), "escalate");
+    assert_eq!((big.n_calls(), intent.n_calls()), (2, 0));
+    assert_eq!(chosen(&grid.infer(text("intent")).await.unwrap()), ["intent"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bigger_model_that_fails_is_a_missing_part_like_any_other() {
+    let (_intent, _big, grid) =
+        grid_with_bigger_model(Behaviour::fails(Status::internal("out of tokens"))).await;
+    let response = grid.infer(text("none none")).await.unwrap();
+    assert_eq!(response.decision.as_ref().unwrap().verdict(), Verdict::Escalate);
+    assert!(!response.complete);
+    assert_eq!(
+        (response.missing[0].expert.as_str(), response.missing[0].status()),
+        ("big", OutcomeStatus::Failed)
+    );
 }

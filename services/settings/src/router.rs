@@ -1,4 +1,4 @@
-//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[request]`, `[admission]`, `[faults]`,
+//! Settings of the router: `[server]`, `[telemetry]`, `[grid]`, `[classifier]`, `[escalation]`, `[request]`, `[admission]`, `[faults]`,
 //! `[rollouts]` and `[shadow]`.
 
 use std::{
@@ -37,6 +37,8 @@ pub struct RouterSettings {
     pub classify_limit: Duration,
     /// `classifier.onnxruntime`: the ONNX Runtime library; absent = found by itself.
     pub onnxruntime: Option<PathBuf>,
+    /// `escalation.expert`: whom requests go to that the classifier finds nobody for; an empty text = nobody.
+    pub escalate_to: Option<ExpertName>,
     /// `request.max-text-bytes`
     pub max_text_bytes: usize,
     /// `request.max-media-bytes`: images and audio.
@@ -82,6 +84,7 @@ struct Raw {
     telemetry: TelemetrySettings,
     grid: RawGrid,
     classifier: RawClassifier,
+    escalation: RawEscalation,
     #[serde(deserialize_with = "request")]
     request: RawRequest,
     admission: RawAdmission,
@@ -112,6 +115,13 @@ struct RawClassifier {
     limit: Duration,
     #[serde(deserialize_with = "setting::path")]
     onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawEscalation {
+    #[serde(deserialize_with = "setting::expert")]
+    expert: Option<ExpertName>,
 }
 
 #[derive(Deserialize)]
@@ -203,7 +213,18 @@ fn request<'de, D: Deserializer<'de>>(value: D) -> Result<RawRequest, D::Error> 
 
 impl From<Raw> for RouterSettings {
     fn from(raw: Raw) -> Self {
-        let Raw { server, telemetry, grid, classifier, request, admission, faults, rollouts, shadow } = raw;
+        let Raw {
+            server,
+            telemetry,
+            grid,
+            classifier,
+            escalation,
+            request,
+            admission,
+            faults,
+            rollouts,
+            shadow,
+        } = raw;
         Self {
             server,
             telemetry,
@@ -214,6 +235,7 @@ impl From<Raw> for RouterSettings {
             classify_optional: classifier.optional,
             classify_limit: classifier.limit,
             onnxruntime: classifier.onnxruntime,
+            escalate_to: escalation.expert,
             max_text_bytes: request.max_text_bytes.get(),
             max_media_bytes: request.max_media_bytes.get(),
             default_deadline: request.default_deadline,

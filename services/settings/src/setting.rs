@@ -69,6 +69,12 @@ pub(crate) fn between_0_and_1<'de, D: Deserializer<'de>>(value: D) -> Result<f32
     if value > 0.0 && value < 1.0 { Ok(value) } else { Err(D::Error::custom("must be above 0 and below 1")) }
 }
 
+/// The name of an expert; empty counts as absent.
+pub(crate) fn expert<'de, D: Deserializer<'de>>(value: D) -> Result<Option<ExpertName>, D::Error> {
+    let name = String::deserialize(value)?;
+    if name.is_empty() { Ok(None) } else { name.parse().map(Some).map_err(D::Error::custom) }
+}
+
 /// A list of names of experts, or one text with commas.
 pub(crate) fn experts<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<ExpertName>, D::Error> {
     #[derive(Deserialize)]

@@ -300,3 +300,14 @@ fn the_classifiers_promise_and_its_optional_experts_come_from_file_and_environme
         "expert.toml:2: classifier.optional: must be lower-case words joined by hyphens, e.g. `translate-en-de`: `No Name`",
     );
 }
+
+#[test]
+fn nobody_is_escalated_to_unless_somebody_is_named() {
+    let to = |file: &str, variables: &[(&str, &str)]| {
+        let router: RouterSettings = read(file, variables).expect("good");
+        router.escalate_to.map(|name| name.as_str().to_owned())
+    };
+    assert_eq!(to("", &[]), None);
+    assert_eq!(to("[escalation]\nexpert = \"big-model\"\n", &[]).as_deref(), Some("big-model"));
+    assert_eq!(to("[escalation]\nexpert = \"big-model\"\n", &[("NANOGRID__ESCALATION__EXPERT", "")]), None);
+}
