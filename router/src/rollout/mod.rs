@@ -10,13 +10,13 @@
 //! ```
 //!
 //! What decides is [`nanogrid_rollout`], which is pure; here are its senses and its hands. A router that is [`alone`] decides
-//! by itself and keeps its rollouts in a file; routers of a cluster [share](shared) them: one decides, on what all have seen.
+//! by itself and keeps its rollouts in a file; routers of a cluster [share](joint) them: one decides, on what all have seen.
 
 mod alone;
 mod arm;
 mod gates;
 mod hands;
-mod shared;
+mod joint;
 mod state;
 mod store;
 
@@ -32,7 +32,7 @@ use tonic::Status;
 
 pub use alone::Alone;
 pub use arm::{Arm, Counts};
-pub use shared::{ClusterError, Shared};
+pub use joint::{ClusterError, Joint};
 pub use state::{Entry, Event, Kept, State};
 pub use store::{Store, StoreError};
 
@@ -54,7 +54,7 @@ pub struct Rollouts {
 #[derive(Debug)]
 enum Home {
     Alone(Box<Alone>),
-    Shared(Box<Shared>),
+    Joint(Box<Joint>),
 }
 
 /// Why the rollouts of before cannot go on.
@@ -128,8 +128,8 @@ impl Rollouts {
                 Home::Alone(Box::new(Alone::resume(hands, Store::File(path.clone()))?))
             }
             RolloutHome::Kubernetes(settings) => {
-                let shared = Shared::resume(hands, settings).await.map_err(ResumeError::Cluster)?;
-                Home::Shared(Box::new(shared))
+                let joint = Joint::resume(hands, settings).await.map_err(ResumeError::Cluster)?;
+                Home::Joint(Box::new(joint))
             }
         };
         Ok(Self { shadow, home })
@@ -140,7 +140,7 @@ impl Rollouts {
         match &self.home {
             Home::Alone(alone) => alone.run(tick).await,
             // Four loops in one are large.
-            Home::Shared(shared) => Box::pin(shared.run(tick)).await,
+            Home::Joint(joint) => Box::pin(joint.run(tick)).await,
         }
     }
 
@@ -148,7 +148,7 @@ impl Rollouts {
     pub async fn leave(&self) {
         match &self.home {
             Home::Alone(_) => {}
-            Home::Shared(shared) => shared.leave().await,
+            Home::Joint(joint) => joint.leave().await,
         }
     }
 
@@ -156,7 +156,7 @@ impl Rollouts {
     pub fn all(&self) -> State {
         match &self.home {
             Home::Alone(alone) => alone.all(),
-            Home::Shared(shared) => shared.all(),
+            Home::Joint(joint) => joint.all(),
         }
     }
 
@@ -172,7 +172,7 @@ impl Rollouts {
     pub async fn start(&self, expert: &ExpertName, plan: Plan) -> Result<Kept, RolloutError> {
         match &self.home {
             Home::Alone(alone) => alone.start(expert, plan),
-            Home::Shared(shared) => shared.start(expert, plan).await,
+            Home::Joint(joint) => joint.start(expert, plan).await,
         }
     }
 
@@ -183,7 +183,7 @@ impl Rollouts {
     pub async fn change(&self, expert: &ExpertName, change: Change) -> Result<Kept, RolloutError> {
         match &self.home {
             Home::Alone(alone) => alone.change(expert, change),
-            Home::Shared(shared) => shared.change(expert, change).await,
+            Home::Joint(joint) => joint.change(expert, change).await,
         }
     }
 }

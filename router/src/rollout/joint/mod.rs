@@ -64,7 +64,7 @@ use trial::{Circumstances, Trial};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Joint {
     hands: Hands,
     cluster: Cluster,
     me: String,
@@ -92,11 +92,11 @@ const TRIES: usize = 10;
 /// Somebody waits for the router to end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-impl Shared {
+impl Joint {
     /// Goes on where the objects say. Where the API does not answer, the grid file holds until it does.
     pub(super) async fn resume(hands: Hands, settings: &KubernetesSettings) -> Result<Self, ClusterError> {
         let host = hostname::get().unwrap_or_default();
-        let shared = Self {
+        let joint = Self {
             hands,
             cluster: Cluster::new(settings).await?,
             me: router_name(&host.to_string_lossy(), rand::random()),
@@ -106,15 +106,15 @@ impl Shared {
             troubles: Mutex::default(),
             urgent: Notify::new(),
         };
-        match shared.cluster.list().await {
+        match joint.cluster.list().await {
             Ok(objects) => objects.into_iter().for_each(|object| {
-                shared.read(object);
+                joint.read(object);
             }),
             // Requests are answered without it; nobody would be helped by a router that does not start.
-            Err(error) if error.may_pass() => shared.troubled(Use::Watch, &error),
+            Err(error) if error.may_pass() => joint.troubled(Use::Watch, &error),
             Err(error) => return Err(error),
         }
-        Ok(shared)
+        Ok(joint)
     }
 
     pub(super) async fn run(&self, tick: Duration) {

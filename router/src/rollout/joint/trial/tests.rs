@@ -3,7 +3,7 @@ use nanogrid_rollout::{Arms, Phase, Seen, Tally};
 
 use super::*;
 use crate::rollout::{
-    shared::object::{changes, contents, key_of},
+    joint::object::{changes, contents, key_of},
     state::State,
 };
 
