@@ -9,8 +9,8 @@
 //! endpoints (gates) --'                             `-----> history -> store
 //! ```
 //!
-//! What decides is [`nanogrid_rollout`], which is pure; here are its senses and its hands. A router that is [`alone`] decides
-//! by itself and keeps its rollouts in a file; routers of a cluster [share](joint) them: one decides, on what all have seen.
+//! What decides is [`nanogrid_rollout`], which is pure; here are its senses and its hands. A router that is [alone](Alone) decides
+//! by itself and keeps its rollouts in a file; routers of a cluster [share](Joint) them: one decides, on what all have seen.
 
 mod alone;
 mod arm;
