@@ -22,17 +22,19 @@ use super::steady::Diary;
 use crate::Error;
 
 const EXPERT: &str = "spam";
-const STABLE: u32 = 2;
-const CANARY: u32 = 1;
+const STABLE: u32 = 1;
+const CANARY: u32 = 2;
 /// Basis points; shortened, because the promises are about verdicts and not about patience.
 const WEIGHTS: [u32; 4] = [0, 2_500, 5_000, 10_000];
 const LEAST_TIME: prost_types::Duration = prost_types::Duration { seconds: 2, nanos: 0 };
 const LEAST_REQUESTS: u64 = 50;
+/// The new model is some forty times larger, and meant to take longer.
+const SLOW_FROM: f64 = 5.0;
 /// The trouble begins once clients get the canary's answers, or shadow traffic would find it alone.
 const TROUBLE_FROM: u32 = WEIGHTS[1];
 const REFUSES_ONE_OF: u64 = 10;
-/// Several times what the model takes.
-const SLOWER_BY: Duration = Duration::from_millis(20);
+/// Many times what either model takes.
+const SLOWER_BY: Duration = Duration::from_millis(50);
 /// From the trouble to all the traffic back.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 /// Longer than a good canary needs at any rate worth trying.
@@ -115,7 +117,7 @@ impl Trial {
         match self {
             Self::Good => "both are well",
             Self::Erring => "it refuses a tenth of its calls",
-            Self::Slow => "it takes 20 ms longer",
+            Self::Slow => "it takes 50 ms longer",
         }
     }
 
@@ -186,6 +188,7 @@ fn plan() -> StartRolloutRequest {
         expert: EXPERT.to_owned(),
         canary: CANARY.to_string(),
         steps: WEIGHTS.map(step).to_vec(),
+        slow_from: Some(SLOW_FROM),
         ..StartRolloutRequest::default()
     }
 }

@@ -138,7 +138,7 @@ pub struct Decision {
     /// Version of the classifier that decided; empty when none did.
     #[prost(string, tag = "5")]
     pub classifier_version: ::prost::alloc::string::String,
-    /// How sure the classifier is that the request is for none of the experts it knows, 0 to 1; absent when it did not decide.
+    /// How likely it is that the request is for none of the experts that the classifier knows, 0 to 1; absent when it did not decide.
     #[prost(float, optional, tag = "6")]
     pub out_of_scope: ::core::option::Option<f32>,
     /// At most this share of the requests that are for an expert misses it, as measured for the classifier. Absent when it did
@@ -1493,6 +1493,10 @@ pub struct StartRolloutRequest {
     /// Share of answers that may differ from the stable version's, 0 to 1; absent = 0.1.
     #[prost(double, optional, tag = "6")]
     pub disagreement: ::core::option::Option<f64>,
+    /// An answer is slow when it takes longer than so many times the stable version's 95th percentile; absent = 1.1. More for a
+    /// model that is meant to take longer.
+    #[prost(double, optional, tag = "7")]
+    pub slow_from: ::core::option::Option<f64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Rollout {

@@ -15,7 +15,7 @@ use crate::{
 
 /// The plan that a request asks for, and whose.
 pub(super) fn plan(request: v1::StartRolloutRequest, grid: &Grid) -> Result<(ExpertName, Plan), Error> {
-    let v1::StartRolloutRequest { expert, canary, stable, steps, alpha, disagreement } = request;
+    let v1::StartRolloutRequest { expert, canary, stable, steps, alpha, disagreement, slow_from } = request;
     let expert = grid.expert(&expert)?;
     let canary = number("canary", &canary)?;
     let stable = match stable.as_str() {
@@ -35,6 +35,9 @@ pub(super) fn plan(request: v1::StartRolloutRequest, grid: &Grid) -> Result<(Exp
     }
     if let Some(disagreement) = disagreement {
         plan.margins = Margins { disagreement, ..plan.margins };
+    }
+    if let Some(slow_from) = slow_from {
+        plan.slow_from = slow_from;
     }
     plan.check().map_err(|reason| Error::invalid("rollout", reason))?;
     Ok((expert.name.clone(), plan))

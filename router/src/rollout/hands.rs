@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use nanogrid_rollout::{ALL, Arms, EProcess, Evidence, Gate, Phase, Plan, Rollout, SLOW, Seen};
+use nanogrid_rollout::{ALL, Arms, EProcess, Evidence, Gate, Phase, Plan, Rollout, Seen};
 use nanogrid_settings::ExpertName;
 use nanogrid_telemetry::metrics::{RolloutEvent, RolloutEvidence, RolloutMetrics};
 use tracing::{info, warn};
@@ -42,11 +42,13 @@ pub(super) struct Window {
 pub(super) struct Pair<'a> {
     stable: &'a Version,
     canary: &'a Version,
+    slow_from: f64,
 }
 
 impl<'a> Pair<'a> {
     pub(super) fn of(expert: &'a Expert, plan: &Plan) -> Result<Self, Error> {
-        Ok(Self { stable: expert.number(plan.stable)?, canary: expert.number(plan.canary)? })
+        let (stable, canary) = (expert.number(plan.stable)?, expert.number(plan.canary)?);
+        Ok(Self { stable, canary, slow_from: plan.slow_from })
     }
 
     /// Connections that the canary's endpoints have lost in this process.
@@ -57,7 +59,7 @@ impl<'a> Pair<'a> {
     /// From where on an answer is slow, in microseconds, as far as is known now.
     pub(super) fn slow_above_us(&self) -> Option<u64> {
         let usual = self.stable.pool.latency.p95();
-        usual.map(|p95| (p95.as_micros() as f64 * SLOW) as u64)
+        usual.map(|p95| (p95.as_micros() as f64 * self.slow_from) as u64)
     }
 }
 

@@ -9,6 +9,6 @@ mod split;
 
 pub use decision::Decision;
 pub use evidence::{Arms, EProcess, Tally};
-pub use plan::{Margins, Plan, SLOW, Step};
+pub use plan::{Margins, Plan, Step};
 pub use rollout::{Change, Evidence, Gate, Phase, Rollout, Seen, Verdict};
 pub use split::{ALL, Split, WrongSum};

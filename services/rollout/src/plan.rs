@@ -26,6 +26,10 @@ pub struct Plan {
     pub beta: f64,
     /// What is tolerated.
     pub margins: Margins,
+    /// An answer is slow when it takes longer than so many times the stable version's 95th percentile. A larger model may be meant
+    /// to take longer; what it must not be is slower than that.
+    #[serde(default = "usual_slow_from")]
+    pub slow_from: f64,
 }
 
 /// One share of the traffic.
@@ -48,7 +52,7 @@ pub struct Step {
 pub struct Margins {
     /// More errors than with the stable version.
     pub errors: f64,
-    /// More answers slower than [`SLOW`] times the 95th percentile of the stable version.
+    /// More slow answers: see [`Plan::slow_from`].
     pub slow: f64,
     /// Answers that differ from the stable version's, as a share of the answers compared, beyond what two endpoints of the stable version
     /// differ among themselves. Not scaled: a new model is meant to differ in some answers.
@@ -59,7 +63,11 @@ pub struct Margins {
 const N_METRICS: f64 = 3.0;
 
 /// A version that is a tenth slower is not slow yet.
-pub const SLOW: f64 = 1.1;
+const SLOW_FROM: f64 = 1.1;
+
+fn usual_slow_from() -> f64 {
+    SLOW_FROM
+}
 
 impl Plan {
     /// The usual steps: shadow, 1, 5, 25, 50, 100 %.
@@ -74,6 +82,7 @@ impl Plan {
             alpha: 0.01,
             beta: 0.05,
             margins: Margins::default(),
+            slow_from: SLOW_FROM,
         }
     }
 
@@ -99,6 +108,9 @@ impl Plan {
             if !(value > 0.0 && value < 1.0) {
                 return Err(format!("{key}: must be between 0 and 1: {value}"));
             }
+        }
+        if !(self.slow_from >= 1.0 && self.slow_from.is_finite()) {
+            return Err(format!("slow-from: must be at least 1: {}", self.slow_from));
         }
         let Margins { errors, slow, disagreement } = self.margins;
         for (key, value) in [("errors", errors), ("slow", slow), ("disagreement", disagreement)] {

@@ -72,7 +72,7 @@ pub struct Evidence {
 pub struct Seen {
     /// Bad = failed through the version's fault.
     pub errors: Arms,
-    /// Bad = slower than [`crate::SLOW`] times the stable version's 95th percentile.
+    /// Bad = slow: see [`crate::Plan::slow_from`].
     pub slow: Arms,
     /// Answers of canary and stable version to the same request; bad = they differ.
     pub compared: Tally,

@@ -35,11 +35,24 @@ pub(super) struct Start {
     /// Percent of the answers that may differ from the old version's
     #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
     disagreement: f64,
+    /// An answer is slow when it takes longer than so many times the old version's 95th percentile; more for a larger model
+    #[arg(long, value_name = "TIMES", default_value_t = 1.1)]
+    slow_from: f64,
 }
 
 impl From<Start> for StartRolloutRequest {
     fn from(start: Start) -> Self {
-        let Start { expert, version, stable, steps, least_time, least_requests, alpha, disagreement } = start;
+        let Start {
+            expert,
+            version,
+            stable,
+            steps,
+            least_time,
+            least_requests,
+            alpha,
+            disagreement,
+            slow_from,
+        } = start;
         let least_time = prost_types::Duration::try_from(least_time).ok();
         Self {
             expert,
@@ -51,6 +64,7 @@ impl From<Start> for StartRolloutRequest {
                 .collect(),
             alpha,
             disagreement: Some(disagreement / 100.0),
+            slow_from: Some(slow_from),
         }
     }
 }
@@ -92,6 +106,7 @@ mod tests {
         let request = request("intent 2").expect("a good line");
         assert_eq!((request.canary.as_str(), request.stable.as_str()), ("2", ""));
         assert_eq!((request.alpha, request.disagreement), (usual.alpha, Some(usual.margins.disagreement)));
+        assert_eq!(request.slow_from, Some(usual.slow_from));
         let steps: Vec<_> = request.steps.iter().map(|step| (step.weight, step.least_requests)).collect();
         let usual_steps: Vec<_> = usual.steps.iter().map(|step| (step.weight, step.least_requests)).collect();
         assert_eq!(steps, usual_steps);

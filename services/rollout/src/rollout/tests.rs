@@ -153,6 +153,8 @@ fn a_plan_that_makes_no_sense_is_refused_with_the_reason() {
         "steps: the weights must rise and end with 10000 basis points: [0, 500, 100, 2500, 5000, 10000]"
     );
     assert_eq!(refused(|plan| plan.alpha = 1.0), "alpha: must be between 0 and 1: 1");
+    assert_eq!(refused(|plan| plan.slow_from = 0.9), "slow-from: must be at least 1: 0.9");
+    assert_eq!(refused(|plan| plan.slow_from = f64::NAN), "slow-from: must be at least 1: NaN");
     assert_eq!(
         refused(|plan| plan.margins = Margins { errors: 0.0, ..Margins::default() }),
         "margins: errors: must be above 0 and at most 1: 0"
