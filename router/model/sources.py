@@ -33,6 +33,9 @@ TALK = re.compile(r"\b(i|i'm|i'll|i've|i'd|you|your|you're|me|my|we|us|our|let's
 PERSONAL = {"STREET_ADDRESS", "CREDIT_CARD", "PHONE_NUMBER", "EMAIL_ADDRESS", "US_SSN", "IBAN_CODE", "US_DRIVER_LICENSE",
             "IP_ADDRESS"}
 OWN_WORDS = 6  # fewer than these, beside its fields, and a template asks for nothing in particular
+# What an assistant's intents and the commands with slots both know: requests of these kinds are for both.
+SHARED_INTENTS = {"weather", "restaurant_reservation", "play_music"}
+SHARED_COMMANDS = {"GetWeather", "BookRestaurant", "PlayMusic"}
 # PromptSource templates for what one of the experts does, by data set and subset.
 ASKS_FOR = {
     "sentiment": ("imdb", "rotten_tomatoes", "amazon_polarity", "yelp_polarity", "sst", "movie_rationales", "tweet_eval/sentiment"),
@@ -64,6 +67,7 @@ class Texts:
 
     kinds: dict[str, list[Pool]]  # by expert, and of `none`: what the experts have nothing to say about
     bare: dict[str, list[Pool]]  # those that say by themselves whom they are for, where that is not all of them
+    shared: frozenset[str]  # texts for `intent` and `command` alike
     leaks: dict[str, list[str]]  # personal data by type
     opinions: list[str]  # single sentences with an opinion
     templates: dict[str, list[str]]  # instructions that others wrote, by expert
@@ -140,7 +144,9 @@ class Sources:
                      for pool, share in zip(kinds["spam"], (0.5, 1.0), strict=True)],
         }
         opinions = [text for name in ("cr", "uci_sentences") for text in reviews[name] if len(text.split()) <= 16]
-        return Texts(kinds, bare, leaks, opinions, templates)
+        shared = {row["text"] for row in requests if row["intent"] in SHARED_INTENTS}
+        shared |= {row["text"] for row in self._rows("intent/snips", part) if row["intent"] in SHARED_COMMANDS}
+        return Texts(kinds, bare, frozenset(shared), leaks, opinions, templates)
 
     def _rows(self, name: str, part: str) -> list[Row]:
         rows = [row for row in read(self.data, name, part) if not row.get("source", "").startswith(NON_COMMERCIAL)]

@@ -116,7 +116,8 @@ class Training(Recipe):
 
     def _bare(self, texts: sources.Texts, kind: str, rng: random.Random) -> Example:
         """A text without an instruction."""
-        return self._example(self._filled(self._text(texts, kind, rng, bare=True), texts, rng), kind)
+        text = self._filled(self._text(texts, kind, rng, bare=True), texts, rng)
+        return self._example(text, *(("intent", "command") if text in texts.shared else (kind,)))
 
     def _filled(self, template: str, texts: sources.Texts, rng: random.Random) -> str:
         while "{}" in template:

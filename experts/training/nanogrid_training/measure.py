@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,15 @@ def temperature(logits: np.ndarray, examples: list[Example], activation: str) ->
             loss = loss + (1 - wanted) * np.log(1 - scores)
         return float(-loss.sum(axis=1).mean())
 
+    return least(log_loss)
+
+
+def least(loss: Callable[[float], float]) -> float:
+    """The temperature whose logarithm makes `loss` least, by golden section."""
     low, high, ratio = np.log(0.1), np.log(10.0), (5**0.5 - 1) / 2
     for _ in range(40):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, right) if log_loss(left) < log_loss(right) else (left, high)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return round(float(np.exp((low + high) / 2)), 4)
 
 

@@ -65,15 +65,17 @@ def is_measured_on(text: str) -> bool:
     return not is_fitted_on(text)
 
 
-def top_1(requests: Requests) -> np.ndarray:
-    return np.array([int(row.argmax()) in example.labels for row, example in zip(requests.scores, requests.examples, strict=True)])
-
-
 def of_experts(scores: np.ndarray, none: int) -> np.ndarray:
     """The scores without that of the none label, which can be nobody's best."""
     found = scores.copy()
     found[..., none] = 0.0
     return found
+
+
+def top_1(requests: Requests, none: int) -> np.ndarray:
+    """Is the surest expert one that the request is for? Whether anybody is asked at all is another question: the gate's."""
+    best = of_experts(requests.scores, none).argmax(axis=1)
+    return np.array([int(label) in example.labels for label, example in zip(best, requests.examples, strict=True)])
 
 
 def gate_of(scores: np.ndarray, none: int) -> np.ndarray:
@@ -168,7 +170,7 @@ class Report:
 
     def rows(self, promises: list[dict[str, float]]) -> list[dict[str, Any]]:
         """For the manifest: shares only."""
-        right = top_1(self.known)
+        right = top_1(self.known, self.none)
         rows = [metrics.share("all known kinds", "top-1", right), self._calibration_error(right),
                 self._auroc("all requests for nobody", joined(list(self.outside.values())))]
         rows += [self._auroc(name, requests) for name, requests in self.outside.items()]
@@ -180,10 +182,10 @@ class Report:
             held = requests.where(is_measured_on)
             sets = asked(held, self.none, shipped)
             for_nobody = all(example.labels == (self.none,) for example in held.examples)
-            rows.append(metrics.share(name, "top-1", top_1(held)))
             if for_nobody:
                 rows.append(metrics.share(name, "nobody asked", np.array([not found for found in sets])))
             else:
+                rows.append(metrics.share(name, "top-1", top_1(held, self.none)))
                 rows.append(metrics.share(name, "covered", covered(held, sets)))
         return rows
 
@@ -196,7 +198,7 @@ class Report:
                 mean_row("all known kinds", f"experts asked at alpha {rule['alpha']:g}", sizes)]
 
     def _calibration_error(self, right: np.ndarray) -> dict[str, Any]:
-        confidence = self.known.scores.max(axis=1)
+        confidence = of_experts(self.known.scores, self.none).max(axis=1)
 
         def again(rng: np.random.Generator) -> float:
             rows = rng.integers(0, len(right), len(right))
@@ -229,8 +231,16 @@ def scaled(parts: dict[str, Requests], temperature: float, activation: str) -> d
             for name, part in parts.items()}
 
 
-def temperature(fitted: Requests, activation: str) -> float:
-    return measure.temperature(fitted.logits, fitted.examples, activation)
+def temperature(fitted: Requests, none: int, activation: str) -> float:
+    """What makes the confidence in the surest expert most truthful: it is what clients see, and what sets are made by."""
+    right = top_1(fitted, none)
+
+    def log_loss(log_t: float) -> float:
+        scores = scores_of(fitted.logits, float(np.exp(log_t)), activation)
+        confidence = of_experts(scores, none).max(axis=1).clip(1e-9, 1 - 1e-9)
+        return float(-np.where(right, np.log(confidence), np.log(1 - confidence)).mean())
+
+    return measure.least(log_loss)
 
 
 def which_score(report: Report, plan: Recipe) -> list[tuple[str, float]]:
@@ -256,8 +266,8 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     settings = plan.settings
     parts = read(plan, package, 1.0)
     rules = settings.classifier
-    fitted = [parts[name].where(is_fitted_on) for name in (*rules["known"], *rules["outside"])]
-    manifest = manifest_of(temperature(joined(fitted), settings.activation))
+    known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])
+    manifest = manifest_of(temperature(known, plan.labels.index(rules["none-label"]), settings.activation))
     parts = scaled(parts, manifest["temperature"], settings.activation)
     report = Report(plan, parts)
     known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])

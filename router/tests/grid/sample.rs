@@ -27,13 +27,13 @@ const EXPERTS: [&str; 13] = [
     "pii",
 ];
 
-/// What the reach of the classifier is, and where its card says that it falls short of it, what the card says.
 const TOP_1: f64 = 0.96;
 const UNSEEN: f64 = 0.75;
-const ALPHA: f64 = 0.02;
-const SET_SIZE: f64 = 1.5;
-const CALIBRATION: f64 = 0.03;
 const AUROC: f64 = 0.95;
+const ALPHA: f64 = 0.02;
+/// Wanted are 1.3 experts and an error of 0.015; these are what the card of this version says.
+const SET_SIZE: f64 = 1.36;
+const CALIBRATION: f64 = 0.031;
 
 /// One request of the sample.
 #[derive(Deserialize)]
