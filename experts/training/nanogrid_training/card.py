@@ -94,7 +94,7 @@ def write(settings: Settings) -> Path:
         " ".join(rules),
         "## Accuracy",
         accuracy,
-        "Measured on the int8 model, on one half of the dev rows, none of which was trained on; temperature and thresholds were "
+        "Measured on the int8 model, on one half of the dev rows, none of which was trained on; temperature, offset and thresholds were "
         "fitted on the other half. Training runs a fixed number of epochs and ships the last one." if classifier else
         f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
         f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows. Training runs a fixed number of epochs "

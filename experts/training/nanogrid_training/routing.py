@@ -1,6 +1,7 @@
 """What the router's classifier promises: whom it asks, whom it does not, and how often that is right.
 
-Half of every dev set, told apart by a hash of the text, is fitted on: the temperature and, for every `alpha`, two scores.
+Half of every dev set, told apart by a hash of the text, is fitted on: the temperature, one offset for the logits of all experts
+(alone, a temperature leaves a model that finds nobody likely too modest about its best one) and, for every `alpha`, two scores.
 Everything that is reported is measured on the other half.
 
 A request may be for several experts, so what has to be covered is all of them at once: the conformal score of a request is that
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from . import measure, metrics
 from .package import Package, file_sums, publish, scores_of, to_toml, write_golden, MANIFEST
@@ -37,6 +39,8 @@ MOST = 3
 GATE_SHARE = 0.25
 BINS = 15
 RESAMPLES = 1000
+OFFSETS = "offsets"
+TRIED_OFFSETS = np.arange(0.0, 3.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,41 @@ def temperature(fitted: Requests, none: int, activation: str) -> float:
     return measure.least(log_loss)
 
 
+def fitted_offset(fitted: Requests, none: int, activation: str) -> float:
+    """The offset with which, at its own temperature, the confidence in the surest expert is most truthful."""
+    right = top_1(fitted, none)
+
+    def log_loss(offset: float) -> float:
+        moved = moved_by(fitted, offset, none)
+        scores = scores_of(moved.logits, temperature(moved, none, activation), activation)
+        confidence = of_experts(scores, none).max(axis=1).clip(1e-9, 1 - 1e-9)
+        return float(-np.where(right, np.log(confidence), np.log(1 - confidence)).mean())
+
+    return round(float(min(TRIED_OFFSETS, key=log_loss)), 1)
+
+
+def moved_by(requests: Requests, offset: float, none: int) -> Requests:
+    offsets = np.full(requests.logits.shape[1], offset, np.float32)
+    offsets[none] = 0.0
+    return Requests(requests.examples, requests.logits + offsets, requests.scores)
+
+
+def write_offset(model: Path, offset: float, n_labels: int, none: int) -> None:
+    """Adds `offset` to the logits of the experts, in the graph itself: whoever runs it gets what was measured."""
+    graph_of = onnx.load(model)
+    graph = graph_of.graph
+    offsets = np.full(n_labels, offset, np.float32)
+    offsets[none] = 0.0
+    known = next((tensor for tensor in graph.initializer if tensor.name == OFFSETS), None)
+    if known is None:
+        for node in graph.node:
+            node.output[:] = ["unmoved" if name == "logits" else name for name in node.output]
+        graph.node.append(onnx.helper.make_node("Add", ["unmoved", OFFSETS], ["logits"]))
+        known = graph.initializer.add()
+    known.CopyFrom(onnx.numpy_helper.from_array(offsets, OFFSETS))
+    onnx.save(graph_of, model)
+
+
 def which_score(report: Report, plan: Recipe) -> list[tuple[str, float]]:
     """How well each candidate tells requests for nobody, on the half that is fitted on."""
     rules = plan.settings.classifier
@@ -264,11 +303,20 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
              manifest_of: Callable[[float], dict[str, Any]], in_order: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Fits and measures the int8 model, writes what the router reads and what the card says, publishes the folder."""
     settings = plan.settings
-    parts = read(plan, package, 1.0)
     rules = settings.classifier
+    none = plan.labels.index(rules["none-label"])
+
+    def with_offset(offset: float) -> Package:
+        write_offset(package.folder / "model.onnx", offset, len(plan.labels), none)
+        return Package(package.folder, settings.max_tokens)
+
+    parts = read(plan, with_offset(0.0), 1.0)
     known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])
-    manifest = manifest_of(temperature(known, plan.labels.index(rules["none-label"]), settings.activation))
-    parts = scaled(parts, manifest["temperature"], settings.activation)
+    offset = fitted_offset(known, none, settings.activation)
+    package = with_offset(offset)
+    manifest = manifest_of(temperature(moved_by(known, offset, none), none, settings.activation))
+    parts = scaled({name: moved_by(part, offset, none) for name, part in parts.items()}, manifest["temperature"],
+                   settings.activation)
     report = Report(plan, parts)
     known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])
     promises = [found for alpha in ALPHAS if (found := promise(known, report.none, alpha))]
@@ -283,7 +331,8 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
     manifest["files"] = file_sums(package.folder)
     (package.folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
-    before = Report(plan, read(plan, whole, manifest["temperature"])).rows(promises)
+    unquantised = {name: moved_by(part, offset, none) for name, part in read(plan, whole, 1.0).items()}
+    before = Report(plan, scaled(unquantised, manifest["temperature"], settings.activation)).rows(promises)
     shipped = next(rule for rule in promises if rule["alpha"] == SHIPPED_ALPHA)
     evaluation = {"float-accuracy": before, "errors": errors(plan, parts, report.none, shipped), "mixed-up": [], "worn": [],
                   "extra": "\n\n".join([*paragraphs(report, plan, promises), plan.extra(package, manifest)])}
