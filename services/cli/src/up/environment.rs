@@ -34,7 +34,9 @@ impl Kind {
     fn is_foreign(self, name: &OsStr) -> bool {
         let tables: &[&str] = match self {
             Self::Router => &["PACKAGES", "INFERENCE"],
-            Self::Expert => &["GRID", "CLASSIFIER", "ESCALATION", "REQUEST", "ADMISSION", "FAULTS", "ROLLOUTS", "SHADOW"],
+            Self::Expert => {
+                &["GRID", "CLASSIFIER", "ESCALATION", "REQUEST", "ADMISSION", "FAULTS", "ROLLOUTS", "SHADOW"]
+            }
         };
         let table = name.to_str().and_then(|name| name.strip_prefix("NANOGRID__")?.split("__").next());
         table.is_some_and(|table| tables.contains(&table))
