@@ -67,7 +67,9 @@ def test_padding_does_not_change_a_packages_scores(folder: Path, manifest: dict)
     package = Package(folder, manifest["max-tokens"])
     ids = package.ids("i need to move 200 dollars")
     padded = np.array([ids + [0] * 17]), np.array([[1] * len(ids) + [0] * 17])
-    np.testing.assert_allclose(package.run(*padded)[0], package.logits("i need to move 200 dollars"), atol=1e-4)
+    found, wanted = package.run(*padded)[0], package.logits("i need to move 200 dollars")
+    # Of a tagger there is a row for each token, and those of the padding say nothing.
+    np.testing.assert_allclose(found[: len(ids)] if wanted.ndim == 2 else found, wanted, atol=1e-4)
 
 
 def test_every_package_has_its_card_and_expert_file(folder: Path) -> None:
