@@ -13,7 +13,6 @@ use crate::{
 async fn without_the_api_weights_stay_nobody_decides_and_afterwards_it_goes_on() {
     let cluster = Cluster::start(transfer()).await;
     let (mut leader, mut follower) = cluster.leader_and_follower().await;
-    cluster.be_slow_for([&leader, &follower]).await;
     leader.operator.start(plan(&[5_000, 10_000], 200)).await.unwrap();
     follower.operator.until(|now| now.weight == 5_000).await;
     let had_it = leader.who_has_it(0..50).await;

@@ -58,7 +58,7 @@ pub(crate) fn plan(weights: &[u32], least_requests: u64) -> StartRolloutRequest 
         expert: "intent".to_owned(),
         canary: "2".to_owned(),
         steps: weights.iter().map(step).collect(),
-        alpha: 1e-9,
+        slow_from: Some(1e6),
         ..StartRolloutRequest::default()
     }
 }
@@ -107,13 +107,6 @@ impl Cluster {
 
     pub(crate) async fn router(&self) -> Router {
         self.router_of(None).await
-    }
-
-    /// From now on an answer is only slow for a router when it is slower than the stable version was here: no test is about a busy machine.
-    pub(crate) async fn be_slow_for(&self, routers: [&Router; 2]) {
-        self.stable.behave(transfer().after(Duration::from_millis(250)));
-        join_all(routers.map(|router| router.ask(120))).await;
-        self.stable.behave(transfer());
     }
 
     /// Two, of which the first decides.

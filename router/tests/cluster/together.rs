@@ -35,7 +35,6 @@ async fn every_key_has_the_same_version_at_both_routers_from_the_first_step_to_t
 async fn a_good_version_gets_everybody_on_what_both_have_seen() {
     let cluster = Cluster::start(transfer()).await;
     let (mut leader, mut follower) = cluster.leader_and_follower().await;
-    cluster.be_slow_for([&leader, &follower]).await;
     leader.operator.start(plan(&[5_000, 10_000], 500)).await.unwrap();
     follower.operator.until(|now| now.weight == 5_000).await;
     let (mut at_leader, mut at_follower) = (leader.operator.clone(), follower.operator.clone());

@@ -88,7 +88,8 @@ async fn an_expert_that_dies_under_a_call_costs_its_own_part_only() {
 async fn a_slow_expert_times_out_before_the_deadline() {
     let (intent, _sentiment, grid) = two().await;
     intent.behave(Behaviour::hangs());
-    let limit = Duration::from_millis(200);
+    // The reserve for the way back is a share of it: seconds, so that a busy machine does not eat it up.
+    let limit = Duration::from_secs(2);
     let deadline = Some(limit.try_into().unwrap());
     let started = Instant::now();
     let response =
@@ -107,7 +108,8 @@ async fn a_partial_answer_arrives_within_the_clients_own_timeout() {
     let (intent, _sentiment, grid) = two().await;
     intent.behave(Behaviour::hangs());
     let mut request = tonic::Request::new(both());
-    request.set_timeout(Duration::from_millis(300));
+    // As above.
+    request.set_timeout(Duration::from_secs(3));
     let response = grid.client().infer(request).await.expect("a reply, not a timeout").into_inner();
     assert_eq!(label(&response, "sentiment"), "positive");
     assert_eq!(missing(&response).1, OutcomeStatus::TimedOut);
@@ -121,7 +123,7 @@ async fn a_partial_answer_arrives_within_the_clients_own_timeout() {
             "m" => 1_000,
             _ => 1_000_000,
         };
-    assert!(unit == "n" || micros <= 285_000, "shortened by the time spent and the reserve: {timeout}");
+    assert!(unit == "n" || micros <= 2_850_000, "shortened by the time spent and the reserve: {timeout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,13 +55,17 @@ impl Two {
     }
 }
 
-/// Shares in basis points. Time is not what these tests are about.
+/// More requests than anybody sends here: no step is left for having seen enough.
+const NEVER: u64 = 1_000_000;
+
+/// Shares in basis points. Time is not what these tests are about: on a busy machine it is chance who is slow.
 fn plan(weights: &[u32], least_requests: u64) -> StartRolloutRequest {
     let step = |weight: &u32| RolloutStep { weight: *weight, least_time: None, least_requests };
     StartRolloutRequest {
         expert: "intent".to_owned(),
         canary: "2".to_owned(),
         steps: weights.iter().map(step).collect(),
+        slow_from: Some(1e6),
         ..StartRolloutRequest::default()
     }
 }
@@ -114,9 +118,13 @@ fn is_over(rollout: &Rollout) -> bool {
 }
 
 /// Runs it to its end: taken back, for this reason, and never with an answer lost.
-async fn assert_taken_back(two: &Two, weights: &[u32], words: &str) -> (Grid, ControlClient<Channel>) {
+async fn assert_taken_back(
+    two: &Two,
+    plan: StartRolloutRequest,
+    words: &str,
+) -> (Grid, ControlClient<Channel>) {
     let (grid, mut control) = two.grid().await;
-    control.start_rollout(plan(weights, 1_000_000)).await.unwrap();
+    control.start_rollout(plan).await.unwrap();
     let end = ask_until(&grid, &mut control, is_over).await;
     assert_eq!(end.phase(), RolloutPhase::RolledBack, "{end:#?}");
     assert!(end.why.contains(words), "`{words}` is not in: {}", end.why);
@@ -160,12 +168,6 @@ async fn what_cannot_be_tried_is_refused_with_the_reason() {
 async fn a_good_version_gets_everybody_by_itself() {
     let two = Two::start(transfer());
     let (grid, mut control) = two.grid().await;
-    // What is slow is measured against these: this test is not about a busy machine.
-    two.stable.behave(transfer().after(Duration::from_millis(100)));
-    for _ in 0..10 {
-        join_all((0..N_CLIENTS).map(|_| grid.infer(text_for(&["intent"])))).await;
-    }
-    two.stable.behave(transfer());
     control.start_rollout(plan(&[5_000, 10_000], 500)).await.unwrap();
     let end = ask_until(&grid, &mut control, is_over).await;
     assert_eq!((end.phase(), end.weight), (RolloutPhase::Promoted, 10_000), "{end:#?}");
@@ -189,20 +191,22 @@ async fn a_good_version_gets_everybody_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_errs_is_taken_back_and_no_client_sees_it() {
     let two = Two::start(Behaviour::fails(Status::internal("a bug")));
-    assert_taken_back(&two, &[2_000, 10_000], "the canary").await;
+    assert_taken_back(&two, plan(&[2_000, 10_000], NEVER), "the canary").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_slow_is_taken_back() {
     let two = Two::start(transfer().after(Duration::from_millis(150)));
-    assert_taken_back(&two, &[5_000, 10_000], "slow answers fall on the canary too often").await;
+    let plan = StartRolloutRequest { slow_from: None, ..plan(&[5_000, 10_000], NEVER) };
+    assert_taken_back(&two, plan, "slow answers fall on the canary too often").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_answers_otherwise_is_taken_back_before_anybody_gets_its_answers() {
     let two = Two::start(Behaviour::labels(&[("balance", 0.9)]));
     let (_grid, mut control) =
-        assert_taken_back(&two, &[0, 10_000], "other answers fall on the canary too often").await;
+        assert_taken_back(&two, plan(&[0, 10_000], NEVER), "other answers fall on the canary too often")
+            .await;
     let request = ListDisagreementsRequest { expert: "intent".to_owned(), limit: 1 };
     let list = control.list_disagreements(request).await.unwrap().into_inner().disagreements;
     let [disagreement] = &list[..] else { panic!("not one: {list:?}") };
@@ -213,14 +217,14 @@ async fn a_version_that_answers_otherwise_is_taken_back_before_anybody_gets_its_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_no_number_ends_it_at_once() {
     let two = Two::start(Behaviour::labels(&[("transfer", f32::NAN)]));
-    assert_taken_back(&two, &[0, 10_000], "the canary gave an answer that is none").await;
+    assert_taken_back(&two, plan(&[0, 10_000], NEVER), "the canary gave an answer that is none").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outputs_of_another_task_end_it_at_once() {
     let score = Tensor { name: "mask".to_owned(), shape: vec![1], data: Data::F32(vec![1.0]) };
     let two = Two::start(Behaviour::tensors(vec![score]));
-    assert_taken_back(&two, &[0, 10_000], "the canary gave an answer that is none").await;
+    assert_taken_back(&two, plan(&[0, 10_000], NEVER), "the canary gave an answer that is none").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +232,7 @@ async fn a_version_that_turns_out_to_be_another_one_is_taken_back() {
     let mut two = Two::start(transfer());
     let (grid, mut control) = two.grid().await;
     // In the shadow: calls that meet it while it restarts would convict it first.
-    control.start_rollout(plan(&[0, 10_000], 1_000_000)).await.unwrap();
+    control.start_rollout(plan(&[0, 10_000], NEVER)).await.unwrap();
     two.canary.be(Profile::of("intent", 3, "text-classification"));
     two.canary.restart();
     let end = ask_until(&grid, &mut control, is_over).await;
@@ -257,7 +261,7 @@ async fn whoever_has_the_new_version_keeps_it_until_the_end() {
     const N_KEYS: u32 = 400;
     let two = Two::start(transfer());
     let (grid, mut control) = two.grid().await;
-    control.start_rollout(plan(&[0, 500, 2_500, 5_000, 10_000], 1_000_000)).await.unwrap();
+    control.start_rollout(plan(&[0, 500, 2_500, 5_000, 10_000], NEVER)).await.unwrap();
     let mut before = HashSet::new();
     for weight in [0, 500, 2_500, 5_000, 10_000] {
         assert_eq!(rollout(&mut control).await.weight, weight);
@@ -278,7 +282,7 @@ async fn whoever_has_the_new_version_keeps_it_until_the_end() {
 async fn a_router_that_was_stopped_goes_on_where_it_was_and_two_routers_agree_on_every_key() {
     let two = Two::start(transfer());
     let (grid, mut control) = two.grid().await;
-    control.start_rollout(plan(&[3_000, 10_000], 1_000_000)).await.unwrap();
+    control.start_rollout(plan(&[3_000, 10_000], NEVER)).await.unwrap();
     ask_until(&grid, &mut control, |now| now.metrics[0].canary_requests >= 50).await;
     change(&mut control, RolloutChange::Pause).await;
     let before = who_has_it(&grid, 200).await;
@@ -325,7 +329,7 @@ async fn without_traffic_it_holds_and_says_why() {
 async fn a_grid_file_without_the_version_ends_its_rollout() {
     let two = Two::start(transfer());
     let (grid, mut control) = two.grid().await;
-    control.start_rollout(plan(&[5_000, 10_000], 1_000_000)).await.unwrap();
+    control.start_rollout(plan(&[5_000, 10_000], NEVER)).await.unwrap();
     grid.write(&grid_file(&[entry("intent", &two.stable)]));
     let end = ask_until(&grid, &mut control, is_over).await;
     assert_eq!(end.phase(), RolloutPhase::Aborted);

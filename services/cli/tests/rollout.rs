@@ -185,7 +185,17 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 async fn a_model_with_its_labels_shuffled_is_taken_back_before_anybody_gets_its_answers() {
     let two = Two::start(["positive", "negative"]).await;
     let load = Load::start(&two).await;
-    two.rollout(&["start", "sentiment", "2", "--steps", "0,50,100", "--least-time", "1s"]);
+    two.rollout(&[
+        "start",
+        "sentiment",
+        "2",
+        "--steps",
+        "0,50,100",
+        "--least-time",
+        "1s",
+        "--slow-from",
+        "1000",
+    ]);
     until("its end", async || two.status()["phase"] != "running").await;
     let end = two.status();
     assert_eq!((&end["phase"], &end["weight"]), (&"rolled back".into(), &0.into()), "{end:#}");
@@ -204,7 +214,17 @@ async fn a_model_with_its_labels_shuffled_is_taken_back_before_anybody_gets_its_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_under_load_loses_nothing_and_a_router_that_dies_half_way_goes_on() {
     let mut two = Two::start(["negative", "positive"]).await;
-    two.rollout(&["start", "sentiment", "2", "--steps", "20,100", "--least-requests", "1000000"]);
+    two.rollout(&[
+        "start",
+        "sentiment",
+        "2",
+        "--steps",
+        "20,100",
+        "--least-requests",
+        "1000000",
+        "--slow-from",
+        "1000",
+    ]);
     let load = Load::start(&two).await;
     until("it is seen", async || two.status()["metrics"][0]["canary_requests"].as_u64() >= Some(20)).await;
     load.end().await;
