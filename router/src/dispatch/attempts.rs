@@ -31,6 +31,8 @@ pub(super) struct Asked {
     pub(super) endpoint: Option<Arc<str>>,
     pub(super) n_attempts: u32,
     pub(super) is_hedged: bool,
+    /// A try before the last one speaks against the version.
+    pub(super) has_failed: bool,
 }
 
 impl Dispatch {
@@ -57,6 +59,7 @@ impl Dispatch {
             let Some(next) = self.again(leg, &tried, &error) else {
                 return asked(Err(error), Some(endpoint), &tried);
             };
+            tried.has_failed |= error.is_the_versions_failure() && error.was_said();
             debug!(%error, wait = ?next.wait, kind = next.kind.as_str(), "trying again");
             if !next.wait.is_zero() {
                 sleep(next.wait).await;
@@ -147,6 +150,7 @@ fn asked(answer: Answer, endpoint: Option<&Endpoint>, tried: &Tried<'_>) -> Aske
         endpoint: endpoint.map(|endpoint| endpoint.identity.address.clone()),
         n_attempts: tried.n_attempts(),
         is_hedged: tried.is_hedged,
+        has_failed: tried.has_failed,
     }
 }
 

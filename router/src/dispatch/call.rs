@@ -121,6 +121,8 @@ impl Dispatch {
 /// For whoever compares the version with another one.
 fn count(version: &Version, asked: &Asked, took: Duration) {
     match &asked.answer {
+        // A retry has saved the client, and not the version: with all the traffic there is no budget to save everybody.
+        _ if asked.has_failed => version.pool.arm.failed(),
         Ok(_) => version.pool.arm.answered(took),
         Err(error) if error.is_the_versions_failure() => version.pool.arm.failed(),
         Err(_) => {}
@@ -177,7 +179,7 @@ fn gate_changed(leg: &Leg<'_>, transition: Transition) {
 }
 
 fn not_sent(error: CallError) -> Asked {
-    Asked { answer: Err(error), endpoint: None, n_attempts: 0, is_hedged: false }
+    Asked { answer: Err(error), endpoint: None, n_attempts: 0, is_hedged: false, has_failed: false }
 }
 
 /// Counts the call however it ends: a dropped future counts as cancelled.

@@ -96,7 +96,7 @@ impl Trail {
     fn follow(
         &mut self,
         version: &Version,
-        Asked { answer, endpoint, n_attempts, is_hedged }: Asked,
+        Asked { answer, endpoint, n_attempts, is_hedged, has_failed: _ }: Asked,
     ) -> Result<Response<ModelInferResponse>, CallError> {
         self.version = (n_attempts > 0).then_some(version.number);
         self.endpoint = endpoint;

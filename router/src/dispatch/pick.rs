@@ -24,6 +24,8 @@ pub(super) struct Tried<'a> {
     n_unsent: u32,
     /// A second endpoint was asked because the first was slower than most calls.
     pub(super) is_hedged: bool,
+    /// An expert said of a try what speaks against its version.
+    pub(super) has_failed: bool,
 }
 
 impl<'a> Tried<'a> {

@@ -263,6 +263,26 @@ impl CallError {
         }
     }
 
+    /// Was an expert reached, and did it say so itself? A connection that breaks may be the fault of a machine or of a network.
+    pub fn was_said(&self) -> bool {
+        match self {
+            Self::Overloaded { .. }
+            | Self::NotMine { .. }
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::Malformed { .. } => true,
+            // What tonic itself says of a connection has a source.
+            Self::Unreachable { source, .. } => source.source().is_none(),
+            Self::NoEndpoint { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Throttled
+            | Self::Doomed { .. }
+            | Self::TimedOut { .. }
+            | Self::NotSent { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
     /// What the client is told became of the call.
     pub fn status(&self) -> CallStatus {
         match self {

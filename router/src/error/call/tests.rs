@@ -61,3 +61,13 @@ fn pushback_is_milliseconds_or_no() {
     }
     assert_eq!(of(Status::resource_exhausted(""), false).pushback(), None);
 }
+
+#[test]
+fn what_an_expert_says_is_told_from_what_becomes_of_a_connection() {
+    assert!(of(Status::unavailable("the model is broken"), false).was_said());
+    assert!(of(Status::internal("a bug"), false).was_said());
+    let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let broken = of(Status::from_error(Box::new(reset)), false);
+    assert!(matches!(broken, CallError::Unreachable { .. }) && !broken.was_said(), "{broken:?}");
+    assert!(!CallError::TimedOut { limit: LIMIT }.was_said());
+}
