@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -54,6 +55,28 @@ async fn experts_come_and_go_without_a_lost_request() {
     }
     stop.store(true, Ordering::SeqCst);
     flow.await.expect("no request was lost");
+}
+
+/// As a kubelet does it: the file is a link through a folder that is exchanged whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_config_map_is_read_again_when_it_is_exchanged() {
+    let (intent, sentiment) = (labels("intent", "transfer"), labels("sentiment", "positive"));
+    let grid = Grid::start_with(&[entry("intent", &intent)], |settings| {
+        let folder = settings.grid_file.parent().expect("a folder");
+        fs::create_dir(folder.join("..first")).expect("writable");
+        symlink("..first", folder.join("..data")).expect("writable");
+        symlink("..data/grid.toml", &settings.grid_file).expect("writable");
+    })
+    .await;
+    grid.until_ready("intent", true).await;
+    fs::create_dir(grid.path("..second")).expect("writable");
+    fs::write(grid.path("..second/grid.toml"), grid_file(&[entry("sentiment", &sentiment)]))
+        .expect("writable");
+    symlink("..second", grid.path("..data.new")).expect("writable");
+    fs::rename(grid.path("..data.new"), grid.path("..data")).expect("writable");
+    fs::remove_dir_all(grid.path("..first")).expect("writable");
+    grid.until_ready("sentiment", true).await;
+    assert_eq!(label(&grid.infer(text_for(&["sentiment"])).await.unwrap(), "sentiment"), "positive");
 }
 
 #[tokio::test(flavor = "multi_thread")]
