@@ -15,6 +15,11 @@ pub(crate) struct Signature {
     pub(crate) batched: bool,
 }
 
+/// An input or output; -1 in its shape = any size.
+pub(crate) fn spec(name: &str, datatype: &str, shape: &[i64]) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), datatype: datatype.to_owned(), shape: shape.to_vec() }
+}
+
 /// What an answer shall hold.
 #[derive(Debug)]
 pub(crate) struct Wanted {

@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use nanogrid_onnx::{Model, Package, Ranking, RunError, Scored, Text, Times, Tokens};
 use nanogrid_proto::tensor::{Data, Tensor};
-use nanogrid_settings::package::TensorSpec;
 use tokio::time::Instant;
 
 use super::text;
 use crate::{
     classification,
     error::Error,
-    signature::{Signature, Wanted, WantedOutput},
+    signature::{Signature, Wanted, WantedOutput, spec},
     task::Task,
 };
 
@@ -34,11 +33,6 @@ impl TextClassification {
         model: Model,
         max_text_bytes: usize,
     ) -> Result<Self, nanogrid_onnx::Error> {
-        let spec = |name: &str, datatype: &str, shape: &[i64]| TensorSpec {
-            name: name.to_owned(),
-            datatype: datatype.to_owned(),
-            shape: shape.to_vec(),
-        };
         Ok(Self {
             signature: Signature {
                 inputs: vec![spec(text::INPUT, "BYTES", &[-1])],

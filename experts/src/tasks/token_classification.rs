@@ -9,14 +9,13 @@ mod formats;
 use bytes::Bytes;
 use nanogrid_onnx::{Model, Package, Ranking, RunError, Tagging, Text, Times, Word, Worded};
 use nanogrid_proto::tensor::{Data, Tensor};
-use nanogrid_settings::package::TensorSpec;
 use tokio::time::Instant;
 
 use self::formats::{ByFormat, Told};
 use super::text;
 use crate::{
     error::Error,
-    signature::{Signature, Wanted, WantedOutput},
+    signature::{Signature, Wanted, WantedOutput, spec},
     task::Task,
 };
 
@@ -68,11 +67,6 @@ impl TokenClassification {
         model: Model,
         max_text_bytes: usize,
     ) -> Result<Self, nanogrid_onnx::Error> {
-        let spec = |name: &str, datatype: &str, shape: &[i64]| TensorSpec {
-            name: name.to_owned(),
-            datatype: datatype.to_owned(),
-            shape: shape.to_vec(),
-        };
         let mut outputs = vec![
             spec("row", "INT32", &[-1]),
             spec("entity", "BYTES", &[-1]),

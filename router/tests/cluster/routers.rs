@@ -9,13 +9,14 @@ use futures::{
 };
 use nanogrid_proto::v1::{
     ChangeRolloutRequest, InferRequest, ListRolloutsRequest, Rollout, RolloutChange, RolloutDecision,
-    RolloutHistoryRequest, RolloutPhase, RolloutStep, StartRolloutRequest, control_client::ControlClient,
+    RolloutHistoryRequest, RolloutPhase, StartRolloutRequest, control_client::ControlClient,
 };
 use nanogrid_settings::{KubernetesSettings, RolloutHome};
 use nanogrid_testkit::expert::{Behaviour, Profile, ScriptedExpert};
 use tokio::time::Instant;
 use tonic::{Status, transport::Channel};
 
+pub(crate) use crate::support::plan;
 use crate::{api_server::ApiServer, link::Link, support::*};
 
 /// Longer than any of this takes where eight builds share two cores.
@@ -48,19 +49,6 @@ fn version(number: u32, behaviour: Behaviour) -> ScriptedExpert {
 
 pub(crate) fn transfer() -> Behaviour {
     Behaviour::labels(&[("transfer", 0.9)])
-}
-
-/// Shares in basis points. Time is not what these tests are about: neither how long a step takes, nor how long an answer does
-/// where many tests share a machine.
-pub(crate) fn plan(weights: &[u32], least_requests: u64) -> StartRolloutRequest {
-    let step = |weight: &u32| RolloutStep { weight: *weight, least_time: None, least_requests };
-    StartRolloutRequest {
-        expert: "intent".to_owned(),
-        canary: "2".to_owned(),
-        steps: weights.iter().map(step).collect(),
-        slow_from: Some(1e6),
-        ..StartRolloutRequest::default()
-    }
 }
 
 impl Cluster {

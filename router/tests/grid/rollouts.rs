@@ -13,7 +13,7 @@ use nanogrid_proto::{
     tensor::{Data, Tensor},
     v1::{
         ChangeRolloutRequest, InferRequest, ListDisagreementsRequest, ListRolloutsRequest, Rollout,
-        RolloutChange, RolloutHistoryRequest, RolloutPhase, RolloutStep, StartRolloutRequest,
+        RolloutChange, RolloutHistoryRequest, RolloutPhase, StartRolloutRequest,
         control_client::ControlClient,
     },
 };
@@ -57,18 +57,6 @@ impl Two {
 
 /// More requests than anybody sends here: no step is left for having seen enough.
 const NEVER: u64 = 1_000_000;
-
-/// Shares in basis points. Time is not what these tests are about: on a busy machine it is chance who is slow.
-fn plan(weights: &[u32], least_requests: u64) -> StartRolloutRequest {
-    let step = |weight: &u32| RolloutStep { weight: *weight, least_time: None, least_requests };
-    StartRolloutRequest {
-        expert: "intent".to_owned(),
-        canary: "2".to_owned(),
-        steps: weights.iter().map(step).collect(),
-        slow_from: Some(1e6),
-        ..StartRolloutRequest::default()
-    }
-}
 
 async fn rollout(control: &mut ControlClient<Channel>) -> Rollout {
     let list = control.list_rollouts(ListRolloutsRequest::default()).await.unwrap().into_inner();

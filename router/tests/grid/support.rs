@@ -9,8 +9,8 @@ use nanogrid_proto::{
     },
     tensor::{Data, Tensor, set_inputs},
     v1::{
-        self, InferRequest, InferResponse, OutcomeStatus, control_client::ControlClient,
-        grid_client::GridClient, infer_request::Payload, outcome,
+        self, InferRequest, InferResponse, OutcomeStatus, RolloutStep, StartRolloutRequest,
+        control_client::ControlClient, grid_client::GridClient, infer_request::Payload, outcome,
     },
 };
 use nanogrid_router::RouterServer;
@@ -59,6 +59,19 @@ impl Entry {
 
     pub(crate) fn versions(self, versions: Vec<(u32, u32, Vec<String>)>) -> Self {
         Self { versions, ..self }
+    }
+}
+
+/// Tries version 2 of `intent`, with these shares in basis points. Time is not what such tests are about: neither how long a step
+/// takes, nor how long an answer does where many tests share a machine.
+pub(crate) fn plan(weights: &[u32], least_requests: u64) -> StartRolloutRequest {
+    let step = |weight: &u32| RolloutStep { weight: *weight, least_time: None, least_requests };
+    StartRolloutRequest {
+        expert: "intent".to_owned(),
+        canary: "2".to_owned(),
+        steps: weights.iter().map(step).collect(),
+        slow_from: Some(1e6),
+        ..StartRolloutRequest::default()
     }
 }
 
