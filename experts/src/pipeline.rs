@@ -54,7 +54,11 @@ async fn request(
     let signature = expert.task.signature();
     let request = wire::request(message, signature.batched.then_some(expert.limits.max_rows.get()))?;
     let (inputs, rows) = signature.check(request.inputs)?;
-    let wanted = Wanted { outputs: signature.outputs(&request.outputs)?, top_k: request.top_k };
+    let wanted = Wanted {
+        outputs: signature.outputs(&request.outputs)?,
+        top_k: request.top_k,
+        num_beams: request.num_beams,
+    };
     let own_deadline = request.timeout.and_then(|timeout| started.checked_add(timeout));
     call.deadline = call.deadline.into_iter().chain(own_deadline).min();
     let work = Work { inputs, wanted, call, started };
@@ -78,7 +82,7 @@ async fn stages<T: Task>(expert: &Expert, task: &T, work: Work) -> Result<Reply,
     let Call { deadline, criticality } = work.call;
     let reading = work.started.elapsed();
     let admitted = expert.admission.enter(work.call).await?;
-    let prepared = task.preprocess(work.inputs).instrument(info_span!("preprocess")).await?;
+    let prepared = task.preprocess(work.inputs, &work.wanted).instrument(info_span!("preprocess")).await?;
     let preprocess = reading + admitted.turn().elapsed();
     // Tokenising took its time too; the queue would find out later, at the cost of a place in it.
     in_time(deadline)?;

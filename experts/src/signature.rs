@@ -2,7 +2,7 @@
 //! What passes here has the names, datatypes and shapes that the expert takes, in the expert's own order.
 
 use nanogrid_proto::tensor::Tensor;
-use nanogrid_settings::package::TensorSpec;
+use nanogrid_settings::package::{NumBeams, TensorSpec};
 
 use crate::{error::Error, wire::AskedOutput};
 
@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub(crate) outputs: Vec<WantedOutput>,
     /// Labels per row.
     pub(crate) top_k: Option<usize>,
+    /// Hypotheses that a generation follows; `None` = as many as the package says.
+    pub(crate) num_beams: Option<NumBeams>,
 }
 
 /// One output of an answer.

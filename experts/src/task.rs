@@ -26,7 +26,11 @@ pub(crate) trait Task {
     fn signature(&self) -> &Signature;
 
     /// `inputs` are checked against the signature and in its order.
-    fn preprocess(&self, inputs: Vec<Tensor>) -> impl Future<Output = Result<Self::Prepared, Error>> + Send;
+    fn preprocess(
+        &self,
+        inputs: Vec<Tensor>,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<Self::Prepared, Error>> + Send;
 
     /// Dropped = the job is not run, or its run is stopped.
     fn run(

@@ -12,6 +12,8 @@ use nanogrid_proto::{
     tensor::{self, Tensor},
 };
 
+use nanogrid_settings::package::NumBeams;
+
 use crate::{error::Error, pipeline::Reply};
 
 /// What one message asks of an expert.
@@ -24,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) outputs: Vec<AskedOutput>,
     /// Labels per row; `None` = the best one.
     pub(crate) top_k: Option<usize>,
+    /// Hypotheses that a generation follows; `None` = as many as the package says.
+    pub(crate) num_beams: Option<NumBeams>,
     /// From arrival; a deadline by `grpc-timeout` counts as well.
     pub(crate) timeout: Option<Duration>,
 }
@@ -91,9 +95,13 @@ pub(crate) fn request(mut message: ModelInferRequest, max_rows: Option<usize>) -
         Some(0) => return Err(bad("top_k", "must be at least 1: 0")),
         top_k => top_k.map(saturating),
     };
+    let num_beams = match count(&parameters, "num_beams")? {
+        Some(n) => Some(NumBeams::try_from(n).map_err(|problem| bad("num_beams", problem.to_string()))?),
+        None => None,
+    };
     // Triton reads 0 as "no timeout".
     let timeout = count(&parameters, "timeout")?.filter(|us| *us > 0).map(Duration::from_micros);
-    Ok(Request { id, inputs: tensor::inputs(message)?, outputs, top_k, timeout })
+    Ok(Request { id, inputs: tensor::inputs(message)?, outputs, top_k, num_beams, timeout })
 }
 
 /// The answer, raw, with the time of each stage as parameters.
@@ -224,13 +232,18 @@ mod tests {
         for key in ["sequence_id", "sequence_start", "triton_anything"] {
             assert!(asked(key, int(1)).is_err(), "{key}");
         }
-        for key in ["top_k", "timeout", "priority"] {
+        for key in ["top_k", "num_beams", "timeout", "priority"] {
             assert!(asked(key, int(-1)).is_err(), "negative {key}");
             assert!(asked(key, ParameterChoice::StringParam("1".into())).is_err(), "text as {key}");
             assert!(asked(key, int(1)).is_ok(), "{key}");
             assert!(asked(key, ParameterChoice::Uint64Param(1)).is_ok(), "unsigned {key}");
         }
         assert!(asked("top_k", int(0)).is_err());
+        for wrong in [0, 9] {
+            let error = asked("num_beams", int(wrong)).unwrap_err().to_string();
+            assert_eq!(error, format!("parameter `num_beams`: must be from 1 to 8: {wrong}"));
+        }
+        assert_eq!(asked("num_beams", int(8)).unwrap().num_beams.map(NumBeams::get), Some(8));
         assert_eq!(asked("timeout", int(0)).unwrap().timeout, None);
         assert_eq!(asked("timeout", int(1500)).unwrap().timeout, Some(Duration::from_micros(1500)));
         assert!(asked("x-request-colour", int(-1)).is_ok());

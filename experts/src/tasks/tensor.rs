@@ -77,7 +77,7 @@ impl Task for Tensors {
         &self.signature
     }
 
-    async fn preprocess(&self, inputs: Vec<Tensor>) -> Result<Self::Prepared, Error> {
+    async fn preprocess(&self, inputs: Vec<Tensor>, _: &Wanted) -> Result<Self::Prepared, Error> {
         inputs.into_iter().map(to_value).collect()
     }
 

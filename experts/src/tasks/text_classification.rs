@@ -56,7 +56,7 @@ impl Task for TextClassification {
         &self.signature
     }
 
-    async fn preprocess(&self, inputs: Vec<Tensor>) -> Result<Self::Prepared, Error> {
+    async fn preprocess(&self, inputs: Vec<Tensor>, _: &Wanted) -> Result<Self::Prepared, Error> {
         text::tokens(&self.tokenizer, &inputs[0], self.max_text_bytes).await
     }
 

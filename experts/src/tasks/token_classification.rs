@@ -99,7 +99,7 @@ impl Task for TokenClassification {
         &self.signature
     }
 
-    async fn preprocess(&self, inputs: Vec<Tensor>) -> Result<Self::Prepared, Error> {
+    async fn preprocess(&self, inputs: Vec<Tensor>, _: &Wanted) -> Result<Self::Prepared, Error> {
         let encode = |text: &str| {
             let worded = self.tokenizer.encode_words(text)?;
             Ok(Row { worded, told: self.by_format.find(text) })

@@ -1,12 +1,15 @@
-//! Manifests of an expert package: `expert.toml`, `version.toml`, and the labels in `config.json`.
+//! Manifests of an expert package: `expert.toml`, `version.toml`, the labels in `config.json`, and how texts are generated
+//! in `generation_config.json`.
 
 mod check;
+mod generation;
 mod hugging_face;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, fs, io, num::NonZeroUsize, path::Path};
 
+pub use self::generation::{GenerationConfig, InvalidNumBeams, NumBeams};
 use crate::{
     Error, ExpertName, Task,
     document::{self, Table},
@@ -231,6 +234,18 @@ impl HfConfig {
             Some(text) => Some(hugging_face::config(&path.display().to_string(), &text)?),
             None => None,
         })
+    }
+}
+
+impl GenerationConfig {
+    /// Reads and checks `generation_config.json` in `folder`.
+    ///
+    /// # Errors
+    /// Also when there is none: only the model's maker knows its tokens.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("generation_config.json");
+        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Ok(generation::config(&path.display().to_string(), &text)?)
     }
 }
 

@@ -20,12 +20,7 @@ struct Raw {
 }
 
 pub(super) fn config(source: &str, text: &str) -> Result<HfConfig, Problems> {
-    let raw: Raw = serde_json::from_str(text).map_err(|error| {
-        // serde_json says the line at the end of its message; every other message here begins with it.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        Problems(vec![Problem { place: format!("{source}:{}", error.line()), key: String::new(), message }])
-    })?;
+    let raw: Raw = serde_json::from_str(text).map_err(|error| malformed(source, &error))?;
     let labels_of = |key: &str, map| {
         labels(map).map_err(|messages| {
             let problem = |message| Problem { place: source.to_owned(), key: key.to_owned(), message };
@@ -41,6 +36,14 @@ pub(super) fn config(source: &str, text: &str) -> Result<HfConfig, Problems> {
     let is_of_words = raw.architectures.iter().any(|name| name.ends_with("ForTokenClassification"))
         || (labels.iter().any(|label| label == "O") && labels.iter().any(|label| label.starts_with("I-")));
     Ok(HfConfig { labels, text_labels, is_of_words, activation, max_tokens: raw.max_position_embeddings })
+}
+
+/// A file that is no JSON, or of another shape than expected.
+pub(super) fn malformed(source: &str, error: &serde_json::Error) -> Problems {
+    // serde_json says the line at the end of its message; every other message here begins with it.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    Problems(vec![Problem { place: format!("{source}:{}", error.line()), key: String::new(), message }])
 }
 
 /// The labels in order of their ids, which must be 0, 1, 2, ... without a gap.

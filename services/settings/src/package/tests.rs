@@ -375,3 +375,44 @@ fn a_second_head_has_labels_of_its_own() {
         "config.json: text_id2label: ids must be \"0\" to \"0\" without a gap: `1`",
     );
 }
+
+const GENERATION: &str =
+    r#"{"decoder_start_token_id": 2, "eos_token_id": 1, "pad_token_id": 0, "max_length": 64}"#;
+
+#[test]
+fn how_texts_are_generated_is_read_and_the_rest_is_other_peoples() {
+    let read =
+        |text: &str| GenerationConfig::read(folder("generation_config.json", text).path()).expect("good");
+    let config = read(GENERATION);
+    assert_eq!((config.start_token, config.end_token, config.pad_token, config.max_length), (2, 1, 0, 64));
+    assert_eq!(
+        (config.num_beams, config.length_penalty, config.early_stopping),
+        (NumBeams::GREEDY, 1.0, false)
+    );
+    let more = r#""num_beams": 4, "length_penalty": 0.6, "early_stopping": true, "top_p": null, "transformers_version": "4""#;
+    let config = read(&GENERATION.replace('}', &format!(", {more}}}")));
+    assert_eq!((config.num_beams.get(), config.length_penalty, config.early_stopping), (4, 0.6, true));
+}
+
+#[test]
+fn everything_wrong_with_how_texts_are_generated_is_said_at_once() {
+    let read = |folder: &std::path::Path| GenerationConfig::read(folder).map(Some);
+    assert_eq!(
+        problems(
+            "generation_config.json",
+            r#"{"decoder_start_token_id": null, "eos_token_id": [1, 2], "pad_token_id": -1, "max_length": 1, "num_beams": 9,
+                "length_penalty": "long", "early_stopping": "never"}"#,
+            read
+        ),
+        "generation_config.json: decoder_start_token_id: is missing: add it, the number of a token, as the model was trained\n\
+         generation_config.json: eos_token_id: must be the number of one token: [1,2]\n\
+         generation_config.json: pad_token_id: must be the number of a token: -1\n\
+         generation_config.json: max_length: must be a number of tokens, at least 2: 1\n\
+         generation_config.json: num_beams: must be a number from 1 to 8: 9\n\
+         generation_config.json: length_penalty: must be a finite number: \"long\"\n\
+         generation_config.json: early_stopping: must be true or false: \"never\""
+    );
+    let message =
+        GenerationConfig::read(TempDir::new().expect("a folder").path()).expect_err("none").to_string();
+    assert!(message.contains("generation_config.json: cannot be read"), "{message}");
+}
