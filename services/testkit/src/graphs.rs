@@ -4,6 +4,7 @@
 //! The text classifier counts words: every word that is a label adds [`WEIGHT`] to that label's logit. Two words do
 //! something else, so that every test can ask for trouble by text alone: `forever` never ends, and `nan` is no number.
 
+pub mod encoder_decoder;
 mod onnx;
 
 use onnx::{Attribute, Element, Graph, Node, Outlet, Tensor};

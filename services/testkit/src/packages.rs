@@ -11,6 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::graphs;
 
+mod text_to_text;
+
+pub use text_to_text::{hugging_face_translator, optimum_translator, translator};
+
 /// Texts of a [`text_classifier`] are cut to this many tokens.
 pub const MAX_TOKENS: usize = 16;
 

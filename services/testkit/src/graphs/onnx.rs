@@ -214,8 +214,17 @@ impl Outlet {
     }
 
     /// One more axis, of known length.
-    pub(super) fn with_length(mut self, length: usize) -> Self {
-        let axis = Axis { length: Some(Length::Fixed(length as i64)) };
+    pub(super) fn with_length(self, length: usize) -> Self {
+        self.with(Length::Fixed(length as i64))
+    }
+
+    /// One more axis, of unknown length.
+    pub(super) fn with_axis(self, name: &str) -> Self {
+        self.with(Length::Named(name.into()))
+    }
+
+    fn with(mut self, length: Length) -> Self {
+        let axis = Axis { length: Some(length) };
         let shape =
             self.kind.as_mut().and_then(|kind| kind.tensor.as_mut()).and_then(|tensor| tensor.shape.as_mut());
         shape.expect("set by `new`").axes.push(axis);
