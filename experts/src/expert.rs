@@ -104,6 +104,7 @@ fn options(package: &Package, limits: &InferenceSettings, limit: &LimitSettings)
         queue: limit.max,
         max_batch_rows: limits.max_batch_rows,
         max_batch_tokens: package.max_batch_tokens.unwrap_or(limits.max_batch_tokens),
+        max_batch_pixels: package.max_batch_pixels.unwrap_or(limits.max_batch_pixels),
         intra_op_threads: limits.intra_op_threads,
     }
 }

@@ -158,14 +158,14 @@ fn about(package: &Package) -> String {
 
 /// With the limits that an expert process has by default. It runs once.
 pub(crate) fn load_model(package: &Package) -> Result<Model, nanogrid_onnx::Error> {
-    let InferenceSettings { queue, max_batch_rows, max_batch_tokens, intra_op_threads, .. } =
-        InferenceSettings::default();
+    let defaults = InferenceSettings::default();
     let options = ModelOptions {
         workers: NonZeroUsize::MIN,
-        queue,
-        max_batch_rows,
-        max_batch_tokens: package.max_batch_tokens.unwrap_or(max_batch_tokens),
-        intra_op_threads,
+        queue: defaults.queue,
+        max_batch_rows: defaults.max_batch_rows,
+        max_batch_tokens: package.max_batch_tokens.unwrap_or(defaults.max_batch_tokens),
+        max_batch_pixels: package.max_batch_pixels.unwrap_or(defaults.max_batch_pixels),
+        intra_op_threads: defaults.intra_op_threads,
     };
     Model::load(package, &options)
 }

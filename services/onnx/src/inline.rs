@@ -16,11 +16,7 @@ use std::{
 
 use ort::session::builder::PrepackedWeights;
 
-use crate::{
-    Error, Package, RunError, Tokens,
-    session::OrtEngine,
-    worker::{Engine, finite},
-};
+use crate::{Error, Package, RunError, Tokens, session::OrtEngine, worker::finite};
 
 /// A few sessions of one model, run on the thread of whoever calls. For models that take well under 100 microseconds.
 pub struct Inline {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Package::open --> Text::load   text -> tokens
-//!               `-> Model::load  tokens -> queue -> batch -> session -> logits      (own threads)
+//!               |-> ImageProcessor::new   image -> pixels
+//!               `-> Model::load  tokens or pixels -> queue -> batch -> session -> logits      (own threads)
 //!               `-> Inline::load tokens ----------------> session -> logits         (the caller's thread)
 //!               |-> Ranking::new                                     logits -> labels with scores
 //!               `-> Tagging::new                                     logits of tokens -> spans
@@ -12,6 +13,7 @@
 //! opened or loaded, in one sentence with the way out; after that, nothing that a request holds can end the process.
 
 mod error;
+mod image;
 mod inline;
 mod library;
 mod model;
@@ -25,6 +27,7 @@ mod text;
 mod worker;
 
 pub use error::{Error, RunError};
+pub use image::{ImageError, ImageLimits, ImageProcessor, Pixels};
 pub use inline::Inline;
 pub use library::init;
 pub use model::{Model, ModelOptions, Run, TensorRun, Times};

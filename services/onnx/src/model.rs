@@ -19,10 +19,10 @@ use tokio::{
 };
 
 use crate::{
-    Counters, Error, Outlet, Package, RunError, TensorValue, Tokens,
+    Counters, Error, Outlet, Package, Pixels, RunError, TensorValue, Tokens,
     session::OrtEngine,
     tally::Tally,
-    worker::{Answer, Caller, Engine, Job, Limits, Rows, Work, Worker},
+    worker::{Answer, Caller, Engine, Job, Limits, Row, Rows, Work, Worker},
 };
 
 /// How a model is run.
@@ -36,6 +36,8 @@ pub struct ModelOptions {
     pub max_batch_rows: NonZeroUsize,
     /// Padded tokens of one run: rows times the longest row.
     pub max_batch_tokens: NonZeroUsize,
+    /// Pixels of one run, as the model takes them, where it takes images.
+    pub max_batch_pixels: NonZeroUsize,
     /// Threads inside one run. More than one costs CPU and gains little on small models.
     pub intra_op_threads: NonZeroUsize,
 }
@@ -56,7 +58,7 @@ struct Inner {
     outputs: Vec<Outlet>,
 }
 
-/// The answer to a job of texts.
+/// The answer to a job of texts, or of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// One row of logits for each row of the job, in the job's order. Of a token classifier, a row holds the logits of its
@@ -99,7 +101,12 @@ impl Model {
             .first()
             .map(|engine| (engine.inputs().to_vec(), engine.outputs().to_vec()))
             .unwrap_or_default();
-        Self::start(&package.name, engines, inputs, outputs, options)
+        let cost = match package.image_processor {
+            Some(_) => options.max_batch_pixels,
+            None => options.max_batch_tokens,
+        };
+        let limits = Limits { rows: options.max_batch_rows, cost };
+        Self::start(&package.name, engines, inputs, outputs, options.queue, limits)
             .map_err(|error| Error::graph(package.model(), format!("cannot start a worker thread: {error}")))
     }
 
@@ -108,12 +115,12 @@ impl Model {
         engines: Vec<E>,
         inputs: Vec<Outlet>,
         outputs: Vec<Outlet>,
-        options: &ModelOptions,
+        capacity: NonZeroUsize,
+        limits: Limits,
     ) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(options.queue.get());
+        let (queue, jobs) = mpsc::channel(capacity.get());
         let jobs = Arc::new(Mutex::new(jobs));
         let tally = Arc::new(Tally::default());
-        let limits = Limits { rows: options.max_batch_rows, tokens: options.max_batch_tokens };
         for engine in engines {
             let worker = Worker::new(engine, Arc::clone(&jobs), limits, Arc::clone(&tally));
             thread::Builder::new().name(format!("onnx-{name}")).spawn(move || worker.serve())?;
@@ -127,12 +134,24 @@ impl Model {
     /// # Errors
     /// At once when the queue is full; at the deadline; or when the model fails.
     pub async fn run_text(&self, rows: Vec<Tokens>, deadline: Option<Instant>) -> Result<Run, RunError> {
+        self.run_rows(rows.into_iter().map(Row::Text).collect(), deadline).await
+    }
+
+    /// The same for images.
+    ///
+    /// # Errors
+    /// Those of [`run_text`](Self::run_text).
+    pub async fn run_images(&self, rows: Vec<Pixels>, deadline: Option<Instant>) -> Result<Run, RunError> {
+        self.run_rows(rows.into_iter().map(Row::Image).collect(), deadline).await
+    }
+
+    async fn run_rows(&self, rows: Vec<Row>, deadline: Option<Instant>) -> Result<Run, RunError> {
         if rows.is_empty() {
             return Ok(Run { logits: Vec::new(), times: Times::default() });
         }
-        match self.run(Work::Text(Rows::new(rows)), deadline).await? {
+        match self.run(Work::Rows(Rows::new(rows)), deadline).await? {
             (Answer::Logits(logits), times) => Ok(Run { logits, times }),
-            (Answer::Tensors(_), _) => Err(RunError::Failed("the model answered text with tensors".into())),
+            (Answer::Tensors(_), _) => Err(RunError::Failed("the model answered rows with tensors".into())),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use nanogrid_settings::{
-    ExpertManifest, ExpertName, HfConfig, Task, VersionManifest,
+    ExpertManifest, ExpertName, HfConfig, ImageProcessorConfig, Task, VersionManifest,
     package::{Activation, Formats, OutOfScope},
 };
 
@@ -20,6 +20,7 @@ use crate::{Error, text};
 
 pub(crate) const MODEL: &str = "model.onnx";
 const CONFIG: &str = "config.json";
+const IMAGE_PROCESSOR: &str = "preprocessor_config.json";
 /// The longest text of most encoders, for an export that does not say.
 const DEFAULT_MAX_TOKENS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 
@@ -50,6 +51,10 @@ pub struct Package {
     pub max_tokens: NonZeroUsize,
     /// Padded tokens of one run, where the expert has its own limit.
     pub max_batch_tokens: Option<NonZeroUsize>,
+    /// Pixels of one run, where the expert has its own limit.
+    pub max_batch_pixels: Option<NonZeroUsize>,
+    /// How images are prepared; only of a package for images.
+    pub image_processor: Option<ImageProcessorConfig>,
     /// Logits are divided by this.
     pub temperature: f32,
     /// How logits become scores.
@@ -75,8 +80,7 @@ impl Package {
         let manifest = VersionManifest::read(&folder)?;
         let config = HfConfig::read(&folder)?;
         let version = version(&folder, manifest.as_ref())?;
-        let of_words = config.as_ref().is_some_and(|config| config.is_of_words);
-        let guessed = if of_words { Task::TokenClassification } else { Task::TextClassification };
+        let guessed = config.as_ref().and_then(|config| config.task).unwrap_or(Task::TextClassification);
         let task = expert.as_ref().map_or(guessed, |expert| expert.task);
         let model_sha256 = match &manifest {
             Some(manifest) => files::check(&folder, &manifest.files, needed(task))?,
@@ -89,6 +93,8 @@ impl Package {
         check_labels(&folder, task, &labels, manifest.as_ref())?;
         let labels_sha256 = files::digest_of(labels.join("\n").as_bytes());
         check_calibration(&folder, &labels_sha256, manifest.as_ref())?;
+        let image_processor =
+            (task == Task::ImageClassification).then(|| ImageProcessorConfig::read(&folder)).transpose()?;
         let of_config = config.as_ref().map_or(Activation::Softmax, |config| config.activation);
         Ok(Self {
             name: match &expert {
@@ -102,6 +108,8 @@ impl Package {
                 None => files::max_tokens(&folder, config.as_ref())?.unwrap_or(DEFAULT_MAX_TOKENS),
             },
             max_batch_tokens: expert.as_ref().and_then(|expert| expert.limits.max_batch_tokens),
+            max_batch_pixels: expert.as_ref().and_then(|expert| expert.limits.max_batch_pixels),
+            image_processor,
             temperature: manifest.as_ref().map_or(1.0, |manifest| manifest.temperature),
             activation: manifest.as_ref().map_or(of_config, |manifest| manifest.activation),
             out_of_scope: manifest.as_ref().and_then(|manifest| manifest.out_of_scope.clone()),
@@ -150,7 +158,7 @@ fn needed(task: Task) -> &'static [&'static str] {
     match task {
         Task::TextClassification | Task::TokenClassification => &[MODEL, text::FILE, CONFIG],
         Task::TextToText | Task::Embedding | Task::TextToSpeech => &[MODEL, text::FILE],
-        Task::ImageClassification => &[MODEL, CONFIG],
+        Task::ImageClassification => &[MODEL, IMAGE_PROCESSOR, CONFIG],
         Task::SpeechToText | Task::Series | Task::Tensor => &[MODEL],
     }
 }

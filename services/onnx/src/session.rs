@@ -1,6 +1,7 @@
 //! One session of ONNX Runtime: opened with the settings that suit many small models on few cores, checked against what
 //! the manifest promises, and run with what arrives.
 
+mod images;
 mod interface;
 mod tensors;
 
@@ -12,10 +13,10 @@ use ort::{
     value::TensorRef,
 };
 
-use self::interface::TextInputs;
+use self::{images::PixelValues, interface::TextInputs};
 use crate::{
-    Error, Outlet, Package, RunError, TensorValue, library, text,
-    worker::{Engine, Stop, finite},
+    Error, Outlet, Package, Pixels, RunError, TensorValue, library, text,
+    worker::{Engine, Row, Stop, finite},
 };
 
 /// A session and the buffers that its inputs are laid out in.
@@ -24,6 +25,7 @@ pub(crate) struct OrtEngine {
     inputs: Vec<Outlet>,
     outputs: Vec<Outlet>,
     text: Option<TextInputs>,
+    images: Option<PixelValues>,
     n_labels: usize,
     /// One answer for each token, and not for each row.
     is_per_token: bool,
@@ -66,12 +68,20 @@ impl OrtEngine {
             | Task::Series
             | Task::Tensor => None,
         };
+        let images = match &package.image_processor {
+            Some(processor) => {
+                interface::images(package, processor.extent, &inputs, &outputs)?;
+                Some(PixelValues::new(processor))
+            }
+            None => None,
+        };
         let padding = if text.is_some() { text::padding(package)? } else { 0 };
         let mut engine = Self {
             session,
             inputs,
             outputs,
             text,
+            images,
             n_labels: package.labels.len(),
             is_per_token: package.task == Task::TokenClassification,
             n_text_labels: package.text_labels.len(),
@@ -93,14 +103,19 @@ impl OrtEngine {
         &self.outputs
     }
 
-    /// Two rows of different length, so that a graph which cannot batch or pad is found now. Tensors have shapes that
-    /// only their callers know.
+    /// Two rows, of different length where there is one, so that a graph which cannot batch or pad is found now. Tensors
+    /// have shapes that only their callers know.
     fn warm_up(&mut self) -> Result<(), RunError> {
-        if self.text.is_none() {
+        let logits = if let Some(images) = &self.images {
+            let black = images.black();
+            self.images(&[&black, &black])?
+        } else if self.text.is_some() {
+            let token = u32::try_from(self.padding).unwrap_or(0);
+            self.text(&[&[token], &[token, token]])?
+        } else {
             return Ok(());
-        }
-        let token = u32::try_from(self.padding).unwrap_or(0);
-        self.text(&[&[token], &[token, token]])?.iter().try_for_each(|logits| finite(logits))
+        };
+        logits.iter().try_for_each(|logits| finite(logits))
     }
 
     /// Lays the rows out as one rectangle. Never empty: even no token at all is a padding token that is masked.
@@ -117,19 +132,11 @@ impl OrtEngine {
         self.zeros.resize(self.ids.len(), 0);
         [rows.len(), width]
     }
-}
 
-impl Engine for OrtEngine {
-    fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError> {
-        // Fresh for every run: a caller who leaves late must not stop the run after the one it was in.
-        let options = Arc::new(RunOptions::new().map_err(|error| RunError::Failed(error.to_string()))?);
-        self.stop = Some(Arc::clone(&options));
-        Ok(options)
-    }
-
-    fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
+    /// Logits of each row of token ids, in order.
+    pub(crate) fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
         let Some(names) = self.text else {
-            return Err(RunError::Invalid("this model takes tensors, not text".into()));
+            return Err(RunError::Invalid("this model takes no text".into()));
         };
         let shape @ [n_rows, width] = self.lay_out(rows);
         let failed = |error: ort::Error| RunError::Failed(error.to_string());
@@ -169,6 +176,49 @@ impl Engine for OrtEngine {
             }
         }
         Ok(answers)
+    }
+
+    fn images(&mut self, rows: &[&Pixels]) -> Result<Vec<Vec<f32>>, RunError> {
+        let Some(images) = &mut self.images else {
+            return Err(RunError::Invalid("this model takes no images".into()));
+        };
+        let failed = |error: ort::Error| RunError::Failed(error.to_string());
+        let (shape, values) = images.lay_out(rows)?;
+        let values = TensorRef::from_array_view((shape, values)).map_err(failed)?;
+        let inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
+            vec![(interface::PIXEL_VALUES.into(), values.into())];
+        let outputs = match &self.stop {
+            Some(options) => self.session.run_with_options(inputs, options),
+            None => self.session.run(inputs),
+        };
+        let outputs = outputs.map_err(failed)?;
+        let logits = logits(&outputs, "logits", &[rows.len(), self.n_labels])?;
+        Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect())
+    }
+}
+
+impl Engine for OrtEngine {
+    fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError> {
+        // Fresh for every run: a caller who leaves late must not stop the run after the one it was in.
+        let options = Arc::new(RunOptions::new().map_err(|error| RunError::Failed(error.to_string()))?);
+        self.stop = Some(Arc::clone(&options));
+        Ok(options)
+    }
+
+    fn logits(&mut self, rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError> {
+        let texts = rows.iter().map(|row| match row {
+            Row::Text(tokens) => Some(&tokens.ids[..]),
+            Row::Image(_) => None,
+        });
+        let images = rows.iter().map(|row| match row {
+            Row::Image(pixels) => Some(pixels),
+            Row::Text(_) => None,
+        });
+        match (texts.collect::<Option<Vec<_>>>(), images.collect::<Option<Vec<_>>>()) {
+            (Some(texts), _) => self.text(&texts),
+            (None, Some(images)) => self.images(&images),
+            (None, None) => Err(RunError::Invalid("texts and images cannot be run together".into())),
+        }
     }
 
     fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError> {

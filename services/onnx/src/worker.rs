@@ -23,7 +23,7 @@ use tracing::Span;
 pub(crate) use self::{
     batch::Limits,
     caller::{Caller, Stop},
-    job::{Answer, Job, Rows, Work, finite},
+    job::{Answer, Job, Row, Rows, Work, finite},
 };
 use self::{
     batch::{Batch, Part},
@@ -36,7 +36,7 @@ pub(crate) trait Engine {
     /// Makes ready for one run, and returns what stops it.
     fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError>;
     /// Logits of each row, in order.
-    fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError>;
+    fn logits(&mut self, rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError>;
     /// The graph's outputs.
     fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError>;
 }
@@ -125,9 +125,9 @@ impl<E: Engine> Worker<E> {
         let began = Instant::now();
         let output = match parts.first().map(|part| &part.job.work) {
             Some(Work::Tensors(inputs)) => self.engine.tensors(inputs).map(Answer::Tensors),
-            Some(Work::Text(_)) | None => {
-                let rows: Vec<&[u32]> = parts.iter().flat_map(Part::rows).collect();
-                self.engine.text(&rows).map(Answer::Logits)
+            Some(Work::Rows(_)) | None => {
+                let rows: Vec<&Row> = parts.iter().flat_map(Part::rows).collect();
+                self.engine.logits(&rows).map(Answer::Logits)
             }
         };
         let took = began.elapsed();
@@ -171,7 +171,7 @@ impl<E: Engine> Worker<E> {
             Answer::Logits(logits) => {
                 let mut logits = logits.into_iter();
                 for Part { mut job, n_rows } in parts {
-                    let Work::Text(rows) = &mut job.work else { continue };
+                    let Work::Rows(rows) = &mut job.work else { continue };
                     match rows.keep(logits.by_ref().take(n_rows)) {
                         Err(error) => job.fail(error),
                         // Only the last of a batch can have rows left, and then no other is held.

@@ -47,9 +47,18 @@ pub struct InferenceSettings {
     /// Most padded tokens (rows times the longest row) in one run of a model.
     #[serde(deserialize_with = "setting::at_least_one")]
     pub max_batch_tokens: NonZeroUsize,
+    /// Most pixels, as the model takes them, of all images in one run of a model.
+    #[serde(deserialize_with = "setting::at_least_one")]
+    pub max_batch_pixels: NonZeroUsize,
     /// Longest text of one row, in bytes.
     #[serde(deserialize_with = "setting::at_least_one")]
     pub max_text_bytes: NonZeroUsize,
+    /// Largest image file of one row, in bytes.
+    #[serde(deserialize_with = "setting::at_least_one")]
+    pub max_image_bytes: NonZeroUsize,
+    /// Most pixels of one image, width times height as its file says: what decoding it takes memory for.
+    #[serde(deserialize_with = "setting::at_least_one")]
+    pub max_image_pixels: NonZeroUsize,
     /// Most rows in one request.
     #[serde(deserialize_with = "setting::at_least_one")]
     pub max_rows: NonZeroUsize,
@@ -103,7 +112,13 @@ impl Default for InferenceSettings {
             queue: setting::limit(256),
             max_batch_rows: setting::limit(32),
             max_batch_tokens: setting::limit(2048),
+            // Ten images of 224 x 224.
+            max_batch_pixels: setting::limit(512 << 10),
             max_text_bytes: setting::limit(64 << 10),
+            // What the router lets through as well.
+            max_image_bytes: setting::limit(16 << 20),
+            // A photo of a phone, 4096 x 4096.
+            max_image_pixels: setting::limit(16 << 20),
             max_rows: setting::limit(256),
             intra_op_threads: setting::limit(1),
             onnxruntime: None,

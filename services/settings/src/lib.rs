@@ -20,7 +20,7 @@ pub use error::{Error, Problem, Problems};
 pub use expert::{ExpertSettings, InferenceSettings, LimitSettings, RepositorySettings};
 pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Policy, Version, VersionLabel};
 pub use name::{ExpertName, InvalidName};
-pub use package::{ExpertManifest, HfConfig, VersionManifest};
+pub use package::{ExpertManifest, HfConfig, ImageProcessorConfig, VersionManifest};
 pub use rollouts::{KubernetesSettings, RolloutHome};
 pub use router::RouterSettings;
 pub use server::{DrainSettings, LogFormat, ServerSettings, TelemetrySettings};

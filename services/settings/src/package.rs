@@ -1,15 +1,19 @@
-//! Manifests of an expert package: `expert.toml`, `version.toml`, the labels in `config.json`, and how texts are generated
-//! in `generation_config.json`.
+//! Manifests of an expert package: `expert.toml`, `version.toml`, the labels in `config.json`, how texts are generated in
+//! `generation_config.json`, and how images are prepared in `preprocessor_config.json`.
 
 mod check;
 mod generation;
 mod hugging_face;
+mod image_processor;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, fs, io, num::NonZeroUsize, path::Path};
 
-pub use self::generation::{GenerationConfig, InvalidNumBeams, NumBeams};
+pub use self::{
+    generation::{GenerationConfig, InvalidNumBeams, NumBeams},
+    image_processor::{Extent, ImageProcessorConfig, Resample, Resize, ResizeTo},
+};
 use crate::{
     Error, ExpertName, Task,
     document::{self, Table},
@@ -37,6 +41,8 @@ pub struct ExpertManifest {
 pub struct Limits {
     /// Padded tokens (rows times the longest row) in one run of the model.
     pub max_batch_tokens: Option<NonZeroUsize>,
+    /// Pixels, as the model takes them, of all images in one run of the model.
+    pub max_batch_pixels: Option<NonZeroUsize>,
 }
 
 /// `version.toml`: one version, its files, its interface and what was measured.
@@ -204,8 +210,8 @@ pub struct HfConfig {
     pub labels: Vec<String>,
     /// `text_id2label`, likewise: of a token classifier that has a second head, for the whole text.
     pub text_labels: Vec<String>,
-    /// Whether the labels are those of words: `architectures` says a token classifier, or the labels are `O`, `B-...`, `I-...`.
-    pub is_of_words: bool,
+    /// What the model is for, where `architectures` says it, or the labels are those of words: `O`, `B-...`, `I-...`.
+    pub task: Option<Task>,
     /// Sigmoid where `problem_type` says `multi_label_classification`.
     pub activation: Activation,
     /// `max_position_embeddings`
@@ -246,6 +252,19 @@ impl GenerationConfig {
         let path = folder.join("generation_config.json");
         let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         Ok(generation::config(&path.display().to_string(), &text)?)
+    }
+}
+
+impl ImageProcessorConfig {
+    /// Reads and checks `preprocessor_config.json` in `folder`.
+    ///
+    /// # Errors
+    /// Also when there is none, or it asks for what is not done here: an image that is prepared otherwise than in training
+    /// gets a wrong answer.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("preprocessor_config.json");
+        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Ok(image_processor::config(&path.display().to_string(), &text)?)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use nanogrid_settings::package::TensorSpec;
+use nanogrid_settings::package::{Extent, TensorSpec};
 
 use crate::{Datatype, Error, Outlet, Package};
 
@@ -93,6 +93,40 @@ pub(super) fn tokens(package: &Package, inputs: &[Outlet], outputs: &[Outlet]) -
         gives(package, outputs, "text_logits", &[-1], n_labels, "both heads, or remove `text_id2label`")?;
     }
     Ok(names)
+}
+
+/// The one input of an image classifier.
+pub(super) const PIXEL_VALUES: &str = "pixel_values";
+
+/// An image classifier: any number of images of one extent in, one logit for each label out.
+pub(super) fn images(
+    package: &Package,
+    Extent { height, width }: Extent,
+    inputs: &[Outlet],
+    outputs: &[Outlet],
+) -> Result<(), Error> {
+    let is_or_any = |found: i64, expected: u32| found == -1 || found == i64::from(expected);
+    let fits = |input: &Outlet| {
+        let [n, colours, found_height, found_width] = input.shape[..] else { return false };
+        input.name == PIXEL_VALUES
+            && input.datatype == Datatype::Fp32
+            && n == -1
+            && is_or_any(colours, 3)
+            && is_or_any(found_height, height)
+            && is_or_any(found_width, width)
+    };
+    match inputs {
+        [input] if fits(input) => {}
+        _ => {
+            let problem = format!(
+                "expected `{PIXEL_VALUES}` FP32 [-1, 3, {height}, {width}], which is what preprocessor_config.json makes of an \
+                 image, found {}; correct that file, or export the model with a dynamic axis for the batch",
+                listed(inputs)
+            );
+            return Err(Error::graph(package.model(), problem));
+        }
+    }
+    gives(package, outputs, "logits", &[-1], package.labels.len(), "an image classifier")
 }
 
 fn text_inputs(package: &Package, inputs: &[Outlet]) -> Result<TextInputs, Error> {

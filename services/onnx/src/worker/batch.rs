@@ -1,15 +1,16 @@
-//! Which rows run together. What a model pays for is the padded rectangle, rows times the longest row, so that is what
-//! is limited; a limit on rows alone would let one long text multiply the cost of all others.
+//! Which rows run together. What a model pays for is the padded rectangle, rows times the longest row (in tokens; pixels of
+//! an image), so that is what is limited; a limit on rows alone would let one long text multiply the cost of all others.
 
 use std::num::NonZeroUsize;
 
-use super::{Job, Work};
+use super::{Job, Row, Work};
 
 /// What one run may hold. A single row always may, however long it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) rows: NonZeroUsize,
-    pub(crate) tokens: NonZeroUsize,
+    /// Padded tokens, or pixels.
+    pub(crate) cost: NonZeroUsize,
 }
 
 /// The jobs of one run; of each, the rows that it contributes.
@@ -38,12 +39,12 @@ impl Batch {
     /// Takes as many rows of `job` as fit, and gives it back if that is none.
     pub(super) fn add(&mut self, job: Job) -> Option<Job> {
         let n_rows = match &job.work {
-            Work::Text(rows) => {
+            Work::Rows(rows) => {
                 let before = self.n_rows;
                 for row in rows.left() {
-                    let width = self.width.max(row.len()).max(1);
+                    let width = self.width.max(row.cost()).max(1);
                     let n_rows = self.n_rows + 1;
-                    let fits = n_rows <= self.limits.rows.get() && n_rows * width <= self.limits.tokens.get();
+                    let fits = n_rows <= self.limits.rows.get() && n_rows * width <= self.limits.cost.get();
                     if !fits && self.n_rows > 0 {
                         self.full = true;
                         break;
@@ -75,10 +76,10 @@ impl Batch {
 }
 
 impl Part {
-    /// Token ids of its rows; none for tensors.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[u32]> {
+    /// Its rows; none for tensors.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         let rows = match &self.job.work {
-            Work::Text(rows) => Some(rows.left().take(self.n_rows)),
+            Work::Rows(rows) => Some(rows.left().take(self.n_rows)),
             Work::Tensors(_) => None,
         };
         rows.into_iter().flatten()

@@ -6,7 +6,7 @@ use tokio::{sync::oneshot, time::Instant};
 use tracing::{Span, info_span};
 
 use super::Caller;
-use crate::{RunError, TensorValue, Times, Tokens};
+use crate::{Pixels, RunError, TensorValue, Times, Tokens};
 
 /// A job in the queue.
 pub(crate) struct Job {
@@ -26,7 +26,7 @@ pub(crate) type Reply = Result<(Answer, Times), RunError>;
 
 /// What is to be run.
 pub(crate) enum Work {
-    Text(Rows),
+    Rows(Rows),
     Tensors(Vec<TensorValue>),
 }
 
@@ -37,9 +37,26 @@ pub(crate) enum Answer {
     Tensors(Vec<TensorValue>),
 }
 
-/// The rows of a text job, and the logits of those that were run.
+/// What one row of logits is made of. A model takes one kind.
+#[derive(Debug)]
+pub(crate) enum Row {
+    Text(Tokens),
+    Image(Pixels),
+}
+
+impl Row {
+    /// What the model pays for it, before padding: tokens or pixels.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Text(tokens) => tokens.ids.len(),
+            Self::Image(pixels) => pixels.count(),
+        }
+    }
+}
+
+/// The rows of a job, and the logits of those that were run.
 pub(crate) struct Rows {
-    rows: Vec<Tokens>,
+    rows: Vec<Row>,
     /// Shortest first, so that rows which share a run need little padding.
     order: Vec<usize>,
     logits: Vec<Vec<f32>>,
@@ -47,15 +64,15 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn new(rows: Vec<Tokens>) -> Self {
+    pub(crate) fn new(rows: Vec<Row>) -> Self {
         let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|&row| rows[row].ids.len());
+        order.sort_by_key(|&row| rows[row].cost());
         Self { logits: vec![Vec::new(); rows.len()], rows, order, n_done: 0 }
     }
 
-    /// Token ids of the rows that were not run yet, in the order in which they will be.
-    pub(super) fn left(&self) -> impl Iterator<Item = &[u32]> {
-        self.order[self.n_done..].iter().map(|&row| &self.rows[row].ids[..])
+    /// The rows that were not run yet, in the order in which they will be.
+    pub(super) fn left(&self) -> impl Iterator<Item = &Row> {
+        self.order[self.n_done..].iter().map(|&row| &self.rows[row])
     }
 
     /// Keeps the logits of the next rows. After the last row it returns those of all, in the caller's order.

@@ -8,8 +8,8 @@ use std::{
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{Engine, Stop};
-use crate::{Model, ModelOptions, Run, RunError, TensorValue, Tokens};
+use super::{Engine, Limits, Row, Stop};
+use crate::{Model, Run, RunError, TensorValue, Tokens};
 
 /// Token ids of the rows of one run.
 type Seen = Vec<Vec<u32>>;
@@ -49,8 +49,13 @@ impl Engine for Scripted {
         Ok(Arc::new(Stopper(stop)))
     }
 
-    fn text(&mut self, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>, RunError> {
-        self.started.send(rows.iter().map(|row| row.to_vec()).collect()).unwrap();
+    fn logits(&mut self, rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError> {
+        let ids = |row: &&Row| match row {
+            Row::Text(tokens) => tokens.ids.clone(),
+            Row::Image(_) => panic!("no test asks for images"),
+        };
+        let rows: Seen = rows.iter().map(ids).collect();
+        self.started.send(rows.clone()).unwrap();
         match self.ending.recv().unwrap() {
             Ending::Fail => return Err(RunError::Failed("scripted".into())),
             Ending::Panic => panic!("scripted"),
@@ -86,14 +91,8 @@ impl Script {
             })
             .unzip();
         let number = |n| NonZeroUsize::new(n).unwrap();
-        let options = ModelOptions {
-            workers: number(workers),
-            queue: number(4),
-            max_batch_rows: number(max_batch_rows),
-            max_batch_tokens: number(max_batch_tokens),
-            intra_op_threads: NonZeroUsize::MIN,
-        };
-        let model = Model::start("scripted", engines, Vec::new(), Vec::new(), &options).unwrap();
+        let limits = Limits { rows: number(max_batch_rows), cost: number(max_batch_tokens) };
+        let model = Model::start("scripted", engines, Vec::new(), Vec::new(), number(4), limits).unwrap();
         Self { model, started, endings }
     }
 

@@ -19,6 +19,7 @@ fn options() -> ModelOptions {
         queue: number(8),
         max_batch_rows: number(8),
         max_batch_tokens: number(64),
+        max_batch_pixels: number(1024),
         intra_op_threads: number(1),
     }
 }

@@ -21,7 +21,10 @@ pub(super) fn expert(file: &Table<'_>) -> Option<ExpertManifest> {
     let description = file.required("description", value::text);
     let default_version = file.required("default-version", value::version);
     let limits = file.table("limits", |table| {
-        Some(Limits { max_batch_tokens: table.optional("max-batch-tokens", value::at_least_one) })
+        Some(Limits {
+            max_batch_tokens: table.optional("max-batch-tokens", value::at_least_one),
+            max_batch_pixels: table.optional("max-batch-pixels", value::at_least_one),
+        })
     });
     Some(ExpertManifest {
         name: name?,

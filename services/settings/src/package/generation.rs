@@ -1,10 +1,10 @@
 //! How a text is generated: what is used of a Hugging Face `generation_config.json`. The rest of it is other people's, and
 //! much of it is about sampling, which an expert never does: unknown keys are fine here.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::hugging_face::malformed;
-use crate::{Problem, Problems};
+use super::hugging_face::Keys;
+use crate::Problems;
 
 /// How many hypotheses a beam search follows, 1 to 8; 1 = greedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,7 @@ impl TryFrom<u64> for NumBeams {
 }
 
 pub(super) fn config(source: &str, text: &str) -> Result<GenerationConfig, Problems> {
-    let keys: Map<String, Value> = serde_json::from_str(text).map_err(|error| malformed(source, &error))?;
-    let mut file = File { source, keys, problems: Vec::new() };
+    let mut file = Keys::read(source, text)?;
     let token = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     let start_token = file.required("decoder_start_token_id", "the number of a token", token);
     let end_token = file.required("eos_token_id", "the number of one token", token);
@@ -90,53 +89,5 @@ pub(super) fn config(source: &str, text: &str) -> Result<GenerationConfig, Probl
             })
         }
         _ => Err(Problems(file.problems)),
-    }
-}
-
-struct File<'a> {
-    source: &'a str,
-    keys: Map<String, Value>,
-    problems: Vec<Problem>,
-}
-
-impl File<'_> {
-    fn required<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        if self.is_left_out(key) {
-            let message = format!("is missing: add it, {expected}, as the model was trained");
-            self.note(key, message);
-        }
-        self.optional(key, expected, read)
-    }
-
-    fn optional<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        if self.is_left_out(key) {
-            return None;
-        }
-        let value = &self.keys[key];
-        let read = read(value);
-        if read.is_none() {
-            let message = format!("must be {expected}: {value}");
-            self.note(key, message);
-        }
-        read
-    }
-
-    /// Exports write `null` for what they do not set.
-    fn is_left_out(&self, key: &str) -> bool {
-        self.keys.get(key).is_none_or(Value::is_null)
-    }
-
-    fn note(&mut self, key: &str, message: String) {
-        self.problems.push(Problem { place: self.source.to_owned(), key: key.to_owned(), message });
     }
 }

@@ -175,7 +175,7 @@ fn expert_manifests_are_checked() {
     check_expert(
         "max-batch-tokens",
         "max-tokens",
-        "expert.toml:7: limits: max-tokens: unknown key, expected one of `max-batch-tokens`",
+        "expert.toml:7: limits: max-tokens: unknown key, expected one of `max-batch-tokens`, `max-batch-pixels`",
     );
     check_expert(
         "default-version",
@@ -353,15 +353,22 @@ fn what_is_told_by_its_format_has_a_name_of_its_own() {
 }
 
 #[test]
-fn an_export_says_whether_its_labels_are_of_words() {
-    let of_words = |config: &str| {
+fn an_export_says_what_it_is_for() {
+    #[track_caller]
+    fn check(config: &str, expected: Option<Task>) {
         let folder = folder("config.json", config);
-        HfConfig::read(folder.path()).expect("good").expect("there").is_of_words
-    };
-    assert!(of_words(r#"{"architectures": ["BertForTokenClassification"], "id2label": {"0": "PER"}}"#));
-    assert!(of_words(r#"{"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}"#));
-    assert!(!of_words(r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "O"}}"#));
-    assert!(!of_words(r#"{"id2label": {"0": "I-don't-know", "1": "yes"}}"#));
+        assert_eq!(HfConfig::read(folder.path()).expect("good").expect("there").task, expected);
+    }
+    let words = Some(Task::TokenClassification);
+    check(r#"{"architectures": ["BertForTokenClassification"], "id2label": {"0": "PER"}}"#, words);
+    check(r#"{"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}"#, words);
+    let text = Some(Task::TextClassification);
+    check(
+        r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "O", "1": "I-A"}}"#,
+        text,
+    );
+    check(r#"{"architectures": ["ViTForImageClassification"]}"#, Some(Task::ImageClassification));
+    check(r#"{"id2label": {"0": "I-don't-know", "1": "yes"}}"#, None);
 }
 
 #[test]
