@@ -38,6 +38,7 @@ test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	@services/cli/tests/python/prepare
 	@k8s/apiserver/prepare
 	cargo test $(CARGO_FLAGS) --workspace
+	cargo test $(CARGO_FLAGS) --package nanogrid-router --features openai --lib --test escalation
 
 FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests json rows
 # Where they read and write: what was found stays in .nanogrid, the seeds are only read.
@@ -65,6 +66,7 @@ fuzz: ## Feed random bytes to everything that reads those of strangers (SECONDS=
 lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --package nanogrid-router --all-targets --features openai -- -D warnings
 
 .PHONY: proto
 proto: ## Generate the Rust code of proto/ again

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::{
     endpoint::{Endpoint, Identity, Pool, Registry},
     error::Error,
+    openai::OpenAi,
     request::VersionChoice,
 };
 
@@ -36,6 +37,8 @@ pub struct Catalog {
     /// Held while a grid is made: one at a time.
     orders: Mutex<Orders>,
     metrics: RouterMetrics,
+    /// The bigger model that is no part of the grid file, and its name as an expert.
+    openai: Option<(ExpertName, Arc<OpenAi>)>,
 }
 
 /// What the grid in use is made of.
@@ -72,6 +75,8 @@ pub struct Expert {
     pub breaker: BreakerSettings,
     /// When a version is.
     pub gate: BreakerSettings,
+    /// Is it sent what the client wants done with the text?
+    pub reads_instructions: bool,
     /// What its calls may cost beyond a first try.
     pub allowance: Arc<Allowance>,
     /// Never empty.
@@ -83,7 +88,7 @@ pub struct Expert {
 /// One model behind an expert's name.
 #[derive(Debug)]
 pub struct Version {
-    /// At least 1.
+    /// At least 1, but for what has no versions here.
     pub number: u32,
     /// Share of the calls in basis points.
     pub weight: u32,
@@ -108,7 +113,18 @@ impl Catalog {
             allowances: DashMap::new(),
             orders: Mutex::default(),
             metrics,
+            openai: None,
         }
+    }
+
+    /// With one more expert, behind `openai`, in every grid from now on. No grid file may have one of its name.
+    pub fn with_openai(self, name: ExpertName, openai: Arc<OpenAi>) -> Self {
+        Self { openai: Some((name, openai)), ..self }
+    }
+
+    /// The expert that is in every grid and in no grid file.
+    pub fn beside_the_file(&self) -> Option<&ExpertName> {
+        self.openai.as_ref().map(|(name, _openai)| name)
     }
 
     /// The grid at this moment.
@@ -160,7 +176,10 @@ impl Catalog {
             let steering = steering.get(&expert.name).filter(|steering| steering.fits(&expert.versions));
             (expert.name.clone(), Arc::new(self.expert(expert, steering)))
         });
-        let grid = Arc::new(Grid { generation, sha256: file.sha256.clone(), experts: experts.collect() });
+        let beside =
+            self.openai.iter().map(|(name, openai)| (name.clone(), Arc::new(self.bigger(name, openai))));
+        let experts = experts.chain(beside).collect();
+        let grid = Arc::new(Grid { generation, sha256: file.sha256.clone(), experts });
         self.current.store(grid.clone());
         grid
     }
@@ -178,13 +197,10 @@ impl Catalog {
                 })
             };
             Version {
-                number: version.version,
                 weight: steering.map_or(version.weight.0, |steering| steering.weight_of(version.version)),
-                calls: self.metrics.calls(settings.name.as_str(), &version.version.to_string()),
-                tries: self.metrics.version(settings.name.as_str(), &version.version.to_string()),
-                pool: self.registry.pool(&settings.name, version.version),
                 label: steering.map_or(version.label, |steering| steering.label_of(version.version)),
                 endpoints: version.endpoints.iter().map(endpoint).collect(),
+                ..self.version(&settings.name, version.version)
             }
         };
         let versions: Vec<Version> = settings.versions.iter().map(version).collect();
@@ -197,9 +213,55 @@ impl Catalog {
             policy: settings.policy.clone(),
             breaker: breaker(&settings.policy.breaker),
             gate: gate(&settings.policy.breaker),
+            reads_instructions: false,
             allowance: self.allowance(&settings.name),
             traffic: traffic(salt, &versions),
             versions,
+        }
+    }
+
+    /// The bigger model, as one more expert. Each call costs money: one that the server may have seen is not sent twice.
+    fn bigger(&self, name: &ExpertName, openai: &Arc<OpenAi>) -> Expert {
+        let retry = grid::Retry { attempts: 1, ..grid::Retry::default() };
+        let policy = grid::Policy { retry, ..grid::Policy::default() };
+        let task = Task::TextToText;
+        let identity = Identity {
+            address: openai.address().clone(),
+            expert: name.clone(),
+            version: UNVERSIONED,
+            task,
+            model_sha256: None,
+        };
+        let versions = vec![Version {
+            weight: grid::BasisPoints::ALL.0,
+            endpoints: vec![self.registry.openai(identity, openai)],
+            ..self.version(name, UNVERSIONED)
+        }];
+        Expert {
+            name: name.clone(),
+            task,
+            title: openai.title(),
+            timeout: None,
+            breaker: breaker(&policy.breaker),
+            gate: gate(&policy.breaker),
+            policy,
+            reads_instructions: true,
+            allowance: self.allowance(name),
+            traffic: traffic(name.as_str(), &versions),
+            versions,
+        }
+    }
+
+    /// A version that nothing is sent to.
+    fn version(&self, expert: &ExpertName, number: u32) -> Version {
+        Version {
+            number,
+            weight: 0,
+            label: None,
+            calls: self.metrics.calls(expert.as_str(), &number.to_string()),
+            tries: self.metrics.version(expert.as_str(), &number.to_string()),
+            pool: self.registry.pool(expert, number),
+            endpoints: Vec::new(),
         }
     }
 
@@ -208,6 +270,9 @@ impl Catalog {
         self.allowances.entry(expert.clone()).or_insert_with(new).clone()
     }
 }
+
+/// What a server has today under a model's name has no version that anybody could tell.
+const UNVERSIONED: u32 = 0;
 
 fn traffic(salt: &str, versions: &[Version]) -> Traffic {
     let is_canary = |version: &Version| version.label == Some(VersionLabel::Canary);
@@ -289,6 +354,7 @@ impl Expert {
             breaker: breaker(&policy.breaker),
             gate: gate(&policy.breaker),
             policy,
+            reads_instructions: false,
             allowance: Arc::new(Allowance::new(metrics.dispatch(name.as_str()))),
             traffic: traffic(name.as_str(), &versions),
             versions,
@@ -345,6 +411,16 @@ impl Expert {
 }
 
 impl Version {
+    /// Its number, if it has one.
+    pub fn number(&self) -> Option<u32> {
+        Some(self.number).filter(|number| *number != UNVERSIONED)
+    }
+
+    /// Its number as it is written, empty where there is none.
+    pub fn name(&self) -> String {
+        self.number().map_or_else(String::new, |number| number.to_string())
+    }
+
     /// Can a call be sent to it now?
     pub fn is_ready(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.is_ready())

@@ -102,7 +102,7 @@ impl Classifier {
             }
         }
         let (optional, limit) = (settings.classify_optional.clone(), settings.classify_limit);
-        let escalate_to = settings.escalate_to.clone();
+        let escalate_to = settings.escalation.as_ref().map(|escalation| escalation.name().clone());
         Self { model, misfit: ArcSwapOption::empty(), optional, escalate_to, limit, metrics }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use nanogrid_settings::{Error, grid};
+use nanogrid_settings::{Error, Problem, Problems, grid};
 use nanogrid_telemetry::metrics::RouterMetrics;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -36,7 +36,7 @@ impl Discovery {
         metrics: RouterMetrics,
     ) -> Result<Self, Error> {
         let discovery = Self { path, catalog, caches, classifier, metrics, refused: Mutex::default() };
-        discovery.take(&grid::Grid::read(&discovery.path)?);
+        discovery.take(&discovery.read()?);
         Ok(discovery)
     }
 
@@ -54,7 +54,7 @@ impl Discovery {
     /// Looks at the file now. `Ok` says whether it has changed.
     pub fn reload(&self) -> Result<bool, Error> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        match grid::Grid::read(&self.path) {
+        match self.read() {
             Ok(grid) => {
                 refused.clear();
                 let is_new = grid.sha256 != self.catalog.now().sha256;
@@ -84,6 +84,22 @@ impl Discovery {
     /// Where the grid comes from.
     pub fn source(&self) -> String {
         self.path.display().to_string()
+    }
+
+    fn read(&self) -> Result<grid::Grid, Error> {
+        let grid = grid::Grid::read(&self.path)?;
+        match self
+            .catalog
+            .beside_the_file()
+            .filter(|name| grid.experts.iter().any(|expert| expert.name == **name))
+        {
+            None => Ok(grid),
+            Some(name) => Err(Error::Invalid(Problems(vec![Problem {
+                place: self.source(),
+                key: format!("expert `{name}`"),
+                message: "is the name of `escalation.openai` as well: give one of them another".to_owned(),
+            }]))),
+        }
     }
 
     fn take(&self, grid: &grid::Grid) {

@@ -8,7 +8,7 @@ use nanogrid_serving::status::metadata;
 use nanogrid_settings::ExpertName;
 use tonic::{Code, Status};
 
-pub use call::{Again, CallError, Pushback};
+pub use call::{Again, CallError, NOT_MINE, Pushback};
 
 use crate::{admission::Shed, request::VersionChoice};
 

@@ -20,6 +20,11 @@ pub mod error;
 pub mod fault;
 pub mod ingress;
 pub mod merge;
+#[cfg(feature = "openai")]
+pub mod openai;
+#[cfg(not(feature = "openai"))]
+#[path = "openai/without.rs"]
+pub mod openai;
 pub mod plan;
 pub mod request;
 pub mod rollout;

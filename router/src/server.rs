@@ -8,7 +8,7 @@ use nanogrid_proto::{
     v1::{control_server::ControlServer, grid_server::GridServer},
 };
 use nanogrid_serving::{Drain, Network, Options, Server, Services};
-use nanogrid_settings::RouterSettings;
+use nanogrid_settings::{Escalation, RouterSettings};
 use nanogrid_telemetry::metrics::{Registry, RouterMetrics};
 use tonic::codec::CompressionEncoding::{Deflate, Gzip};
 
@@ -23,6 +23,7 @@ use crate::{
     dispatch::Dispatch,
     fault::Faults,
     ingress::{Door, Limits, grid::GridService, oip::OipService},
+    openai::OpenAi,
     plan::Rules,
     rollout::{ResumeError, Rollouts},
     shadow::Shadow,
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The grid file is missing or wrong.
     #[error("{0}")]
     Grid(#[from] nanogrid_settings::Error),
+    /// The server that requests should escalate to cannot be asked.
+    #[error("escalation.openai: {0}")]
+    OpenAi(String),
     /// What rollouts were doing cannot be read.
     #[error(transparent)]
     Rollouts(#[from] ResumeError),
@@ -65,7 +69,12 @@ impl RouterServer {
         let registry = Registry::new();
         let metrics = RouterMetrics::new(&registry);
         let classifier = Arc::new(Classifier::load(settings, metrics.clone()));
-        let catalog = Arc::new(Catalog::new(network.clone(), metrics.clone()));
+        let mut catalog = Catalog::new(network.clone(), metrics.clone());
+        if let Some(Escalation::OpenAi(openai)) = &settings.escalation {
+            let bigger = OpenAi::new(openai).map_err(StartError::OpenAi)?;
+            catalog = catalog.with_openai(openai.name.clone(), Arc::new(bigger));
+        }
+        let catalog = Arc::new(catalog);
         let caches = Arc::new(Caches::new(metrics.clone()));
         let discovery = Discovery::start(
             settings.grid_file.clone(),
@@ -92,12 +101,13 @@ impl RouterServer {
         let shadow = Arc::new(Shadow::new(settings.keep_shadow_payload, max_message, metrics.clone()));
         let home = &settings.rollouts;
         let rollouts = Rollouts::resume(catalog.clone(), shadow.clone(), home, metrics.rollouts()).await?;
+        let escalate_to = settings.escalation.as_ref().map(|escalation| escalation.name().clone());
         let router = Router {
             catalog,
             classifier,
             dispatch: Dispatch::new(max_message, caches, faults.clone(), shadow),
             limits: Limits::from(settings),
-            rules: Rules { max_experts: settings.max_experts, escalate_to: settings.escalate_to.clone() },
+            rules: Rules { max_experts: settings.max_experts, escalate_to },
             admission: Arc::new(admission),
             faults,
             rollouts: Arc::new(rollouts),

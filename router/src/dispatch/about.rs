@@ -7,7 +7,11 @@ use tokio::time::timeout;
 use tonic::{Response, Status, transport::Channel};
 
 use super::pick::{Tried, pick};
-use crate::{catalog::Version, endpoint::Endpoint, error::CallError};
+use crate::{
+    catalog::Version,
+    endpoint::{Connection, Endpoint},
+    error::CallError,
+};
 
 /// Asks any endpoint of `version`.
 pub async fn ask_about<T>(
@@ -17,7 +21,7 @@ pub async fn ask_about<T>(
 ) -> Result<T, CallError> {
     let picked = pick(version, &Tried::default(), |_endpoint| true);
     let picked = picked.ok_or_else(|| CallError::nobody(version))?;
-    ask_over(picked.endpoint, picked.channel, limit, ask).await
+    ask_over(picked.endpoint, picked.connection, limit, ask).await
 }
 
 /// Asks this endpoint and no other.
@@ -26,22 +30,31 @@ pub async fn ask_endpoint<T>(
     limit: Duration,
     ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
 ) -> Result<T, CallError> {
-    let channel = endpoint.channel().ok_or_else(|| CallError::NoEndpoint {
+    let connection = endpoint.connection().ok_or_else(|| CallError::NoEndpoint {
         version: endpoint.identity.version,
         reason: endpoint.reason(),
     })?;
-    ask_over(endpoint, channel, limit, ask).await
+    ask_over(endpoint, connection, limit, ask).await
 }
 
 async fn ask_over<T>(
     endpoint: &Endpoint,
-    channel: Channel,
+    connection: Connection,
     limit: Duration,
     ask: impl AsyncFnOnce(GrpcInferenceServiceClient<Channel>) -> Result<Response<T>, Status>,
 ) -> Result<T, CallError> {
+    let failed = |status| CallError::of(status, &endpoint.identity.address, limit, false);
+    let channel = match connection {
+        Connection::Grpc(channel) => channel,
+        Connection::OpenAi(_) => {
+            return Err(failed(Status::unimplemented(
+                "an OpenAI-compatible server tells nothing of its models",
+            )));
+        }
+    };
     match timeout(limit, ask(GrpcInferenceServiceClient::new(channel))).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(CallError::of(status, &endpoint.identity.address, limit, false)),
+        Ok(Err(status)) => Err(failed(status)),
         Err(_elapsed) => Err(CallError::TimedOut { limit }),
     }
 }

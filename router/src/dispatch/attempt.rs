@@ -22,7 +22,7 @@ use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::{Dispatch, call::Leg, client, pick::Picked};
 use crate::{
-    endpoint::Endpoint,
+    endpoint::{Connection, Endpoint},
     error::{CallError, Pushback},
 };
 
@@ -42,12 +42,15 @@ impl Dispatch {
     pub(super) async fn attempt(
         &self,
         leg: &Leg<'_>,
-        Picked { endpoint, channel, permit }: Picked<'_>,
+        Picked { endpoint, connection, permit }: Picked<'_>,
         attempt: Try,
         is_overdue: &AtomicBool,
     ) -> Answer {
         leg.version.tries.attempted(attempt.kind);
-        let span = span(leg, endpoint, attempt);
+        let span = match &connection {
+            Connection::Grpc(_) => span(leg, endpoint, attempt),
+            Connection::OpenAi(openai) => openai.span(attempt.number, attempt.kind.as_str()),
+        };
         let mut lesson = Lesson::new(leg, endpoint, permit, is_overdue);
         let asked = leg.limit.within(async {
             let address = &endpoint.identity.address;
@@ -55,8 +58,17 @@ impl Dispatch {
                 let happened = fault.happen().await;
                 happened.map_err(|status| CallError::of(status, address, leg.limit.whole, false))?;
             }
-            let request = client::request(leg.message(), leg.headers, attempt.number - 1, &span);
-            client::infer(channel, request, address, leg.limit, self.max_message).await
+            match connection {
+                Connection::Grpc(channel) => {
+                    let request = client::request(leg.message(), leg.headers, attempt.number - 1, &span);
+                    client::infer(channel, request, address, leg.limit, self.max_message).await
+                }
+                Connection::OpenAi(openai) => {
+                    // Rare, and else every attempt would be as large.
+                    let answered = Box::pin(openai.infer(leg.message(), &span)).await;
+                    answered.map_err(|status| CallError::of(status, address, leg.limit.whole, false))
+                }
+            }
         });
         let answer = asked.instrument(span.clone()).await;
         lesson.learned(answer.as_ref().err());

@@ -25,6 +25,9 @@ use crate::{
 /// The method called.
 pub(super) const METHOD: &str = "inference.GRPCInferenceService/ModelInfer";
 
+/// Name of the parameter that says what to do with a text, for those who read instructions.
+pub const INSTRUCTION: &str = "instruction";
+
 /// The request as every expert gets it, but for the name of the model.
 pub(super) fn message(request: &Request) -> ModelInferRequest {
     let (name, shape, data) = match &request.payload {
@@ -42,6 +45,14 @@ pub(super) fn message(request: &Request) -> ModelInferRequest {
         message.parameters.insert("top_k".to_owned(), InferParameter { parameter_choice: Some(choice) });
     }
     set_inputs(&mut message, vec![Tensor { name: name.to_owned(), shape, data }]);
+    message
+}
+
+/// The same for a model that reads instructions.
+pub(super) fn message_with_instruction(request: &Request) -> ModelInferRequest {
+    let mut message = message(request);
+    let choice = ParameterChoice::StringParam(request.instruction.clone());
+    message.parameters.insert(INSTRUCTION.to_owned(), InferParameter { parameter_choice: Some(choice) });
     message
 }
 

@@ -98,7 +98,7 @@ impl Trail {
         version: &Version,
         Asked { answer, endpoint, n_attempts, is_hedged, has_failed: _ }: Asked,
     ) -> Result<Response<ModelInferResponse>, CallError> {
-        self.version = (n_attempts > 0).then_some(version.number);
+        self.version = version.number().filter(|_| n_attempts > 0);
         self.endpoint = endpoint;
         self.attempts += n_attempts;
         self.is_hedged |= is_hedged;

@@ -26,6 +26,7 @@ use nanogrid_telemetry::metrics::CallStatus;
 use tonic::Response;
 
 pub use about::{ask_about, ask_endpoint};
+pub use client::INSTRUCTION;
 pub(crate) use client::{PREVIOUS_ATTEMPTS, addressed};
 pub use decode::{Reply, Span, StageTimes, Typed};
 pub use fallback::{Stand, StoodIn};
@@ -104,7 +105,11 @@ impl Dispatch {
 
     /// One outcome for every call, in the same order.
     pub async fn run(&self, request: &Request, calls: &[Call]) -> Vec<Outcome> {
-        let message = client::message(request);
+        let message = if calls.iter().any(|call| call.expert.reads_instructions) {
+            client::message_with_instruction(request)
+        } else {
+            client::message(request)
+        };
         let ask = async |(idx, call)| (idx, self.ask(request, call, &message).await);
         let mut asked: FuturesUnordered<_> = calls.iter().enumerate().map(ask).collect();
         let mut outcomes: Vec<Option<Outcome>> = calls.iter().map(|_| None).collect();

@@ -5,14 +5,16 @@
 use nanogrid_resilience::{breaker::Permit, pick};
 use smallvec::SmallVec;
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
-use crate::{catalog::Version, endpoint::Endpoint};
+use crate::{
+    catalog::Version,
+    endpoint::{Connection, Endpoint},
+};
 
 /// Who is asked next, with its breaker's leave.
 pub(super) struct Picked<'a> {
     pub(super) endpoint: &'a Endpoint,
-    pub(super) channel: Channel,
+    pub(super) connection: Connection,
     pub(super) permit: Permit,
 }
 
@@ -84,7 +86,7 @@ fn one_of<'a>(
     version.endpoints.iter().find_map(|_again| {
         let avoid = |endpoint: &Endpoint| tried.has(endpoint) || endpoint.history.is_silent();
         let (endpoint, permit) = pick::admit(pool.clone(), avoid, now, random)?;
-        Some(Picked { endpoint, channel: endpoint.channel()?, permit })
+        Some(Picked { endpoint, connection: endpoint.connection()?, permit })
     })
 }
 

@@ -41,6 +41,8 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
+use crate::openai::OpenAi;
+
 pub use history::History;
 pub use pool::Pool;
 pub use registry::Registry;
@@ -81,10 +83,20 @@ pub struct Endpoint {
 #[allow(missing_docs)]
 pub enum State {
     Connecting { reason: String },
-    Ready { channel: Channel },
+    Ready { connection: Connection },
     NotServing { reason: String },
     Refused { reason: String },
-    Draining { channel: Option<Channel> },
+    Draining { connection: Option<Connection> },
+}
+
+/// How calls reach it.
+#[derive(Clone, Debug)]
+pub enum Connection {
+    /// The Open Inference Protocol: every expert of a grid file.
+    Grpc(Channel),
+    /// The bigger model that requests escalate to, where it is behind an OpenAI-compatible HTTP API. It is watched by nobody, and
+    /// connected when it is called: there is no protocol to ask such a server how it is.
+    OpenAi(Arc<OpenAi>),
 }
 
 /// What the process behind the endpoint last said of itself; defaults = it does not tell.
@@ -115,10 +127,10 @@ impl Endpoint {
     }
 
     /// Its connection, when a call may be sent to it.
-    pub fn channel(&self) -> Option<Channel> {
+    pub fn connection(&self) -> Option<Connection> {
         match &**self.state.load() {
-            State::Ready { channel } => Some(channel.clone()),
-            State::Draining { channel } => channel.clone(),
+            State::Ready { connection } => Some(connection.clone()),
+            State::Draining { connection } => connection.clone(),
             State::Connecting { .. } | State::NotServing { .. } | State::Refused { .. } => None,
         }
     }
@@ -130,7 +142,7 @@ impl Endpoint {
 
     /// Has it left the grid with a connection that still works?
     pub fn is_draining(&self) -> bool {
-        matches!(**self.state.load(), State::Draining { channel: Some(_) })
+        matches!(**self.state.load(), State::Draining { connection: Some(_) })
     }
 
     /// In one word, its breaker included.
@@ -230,8 +242,8 @@ impl Endpoint {
 
     /// It is no part of the grid any more.
     fn drain(&self) {
-        let channel = self.channel();
-        self.set_state(State::Draining { channel });
+        let connection = self.connection();
+        self.set_state(State::Draining { connection });
     }
 
     fn set_facts(&self, facts: Facts) {

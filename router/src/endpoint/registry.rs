@@ -8,7 +8,8 @@ use nanogrid_settings::ExpertName;
 use nanogrid_telemetry::metrics::RouterMetrics;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Endpoint, Identity, Pool, session};
+use super::{Connection, Endpoint, Identity, Pool, State, session};
+use crate::openai::OpenAi;
 
 /// The endpoints that are kept connected.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Registry {
 #[derive(Debug)]
 struct Running {
     endpoint: Arc<Endpoint>,
-    // Nothing is half-done in that task at any `.await`, so that it can simply end.
-    _task: AbortOnDropHandle<()>,
+    // Nothing is half-done in that task at any `.await`, so that it can simply end. Absent where nothing is watched.
+    _task: Option<AbortOnDropHandle<()>>,
 }
 
 impl Registry {
@@ -39,6 +40,25 @@ impl Registry {
 
     /// The endpoint of this identity; the first time, it starts to connect.
     pub fn get(&self, identity: Identity) -> Arc<Endpoint> {
+        self.get_or_start(identity, |endpoint| {
+            let run = session::run(endpoint.clone(), self.network.clone());
+            Some(AbortOnDropHandle::new(tokio::spawn(run)))
+        })
+    }
+
+    /// The same of the bigger model behind `openai`, which can be asked at any time.
+    pub fn openai(&self, identity: Identity, openai: &Arc<OpenAi>) -> Arc<Endpoint> {
+        self.get_or_start(identity, |endpoint| {
+            endpoint.set_state(State::Ready { connection: Connection::OpenAi(openai.clone()) });
+            None
+        })
+    }
+
+    fn get_or_start(
+        &self,
+        identity: Identity,
+        start: impl FnOnce(&Arc<Endpoint>) -> Option<AbortOnDropHandle<()>>,
+    ) -> Arc<Endpoint> {
         let pool = self.pool(&identity.expert, identity.version);
         let entry = self.running.entry(identity.clone()).or_insert_with(|| {
             let gauge = self.metrics.endpoint(
@@ -47,8 +67,8 @@ impl Registry {
                 &identity.address,
             );
             let endpoint = Arc::new(Endpoint::new(identity, pool, gauge));
-            let run = session::run(endpoint.clone(), self.network.clone());
-            Running { endpoint, _task: AbortOnDropHandle::new(tokio::spawn(run)) }
+            let task = start(&endpoint);
+            Running { endpoint, _task: task }
         });
         entry.endpoint.clone()
     }

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
 use super::{
-    Endpoint, State,
+    Connection, Endpoint, State,
     pool::Claim,
     probe::{self, Ended},
 };
@@ -59,7 +59,7 @@ async fn connect(endpoint: &Endpoint, network: &Network) -> Result<(Channel, Cla
 async fn session(endpoint: &Endpoint, channel: &Channel, claim: &Claim) -> Ended {
     let health = probe::follow_health(channel, &endpoint.identity, |serves| {
         endpoint.set_state(if serves {
-            State::Ready { channel: channel.clone() }
+            State::Ready { connection: Connection::Grpc(channel.clone()) }
         } else {
             let reason = "it says that it does not serve (loading, or draining)".to_owned();
             State::NotServing { reason }

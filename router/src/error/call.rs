@@ -364,7 +364,7 @@ pub enum Pushback {
 }
 
 /// Metadata of an expert that hands a request back: it looked, and the input is another expert's.
-const NOT_MINE: &str = "x-nanogrid-not-mine";
+pub const NOT_MINE: &str = "x-nanogrid-not-mine";
 
 /// Nobody has looked at the request. A connection that was never there takes none; one that is being closed drops those in
 /// its queue (hyper says "cancelled"), and those that it has sent after the other side's last word (GOAWAY, of which h2

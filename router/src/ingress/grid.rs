@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use nanogrid_proto::v1::{self, grid_server};
 use nanogrid_serving::status::metadata;
 use nanogrid_telemetry::{
-    metrics::{Answered, RouterStage},
+    metrics::{Answered, RouterStage, Verdict},
     propagation::sampled_trace_id,
     trace_id,
 };
@@ -132,6 +132,10 @@ impl Router {
         let dispatched = timeout_at(request.deadline, self.dispatch.run(&request, &calls)).await;
         let outcomes = dispatched.map_err(|_elapsed| Error::TooLate)?;
         stages.passed(RouterStage::Dispatch);
+        if decision.verdict == Verdict::Escalate {
+            let asked = outcomes.iter();
+            asked.for_each(|outcome| self.escalated(&outcome.call.expert, outcome.result.as_ref().err()));
+        }
         let answer = merge::answer(request.merge, outcomes);
         stages.passed(RouterStage::Merge);
         self.metrics.answered(match (answer.is_complete(), answer.missing.len() < answer.outcomes.len()) {

@@ -10,17 +10,18 @@ pub(crate) use door::Door;
 pub(crate) use wire::Limits;
 
 use nanogrid_resilience::Criticality;
-use nanogrid_telemetry::names::attribute;
+use nanogrid_telemetry::{metrics::CallStatus, names::attribute};
 use tonic::{
     Status,
     metadata::{AsciiMetadataValue, MetadataMap},
 };
-use tracing::Span;
+use tracing::{Span, debug, warn};
 
 use crate::{
     Router,
     admission::{Admitted, Shed},
-    error::Error,
+    catalog::Expert,
+    error::{CallError, Error},
 };
 
 /// Messages of one stream that are worked on at the same time; more wait in the client's flow control.
@@ -31,6 +32,17 @@ impl Router {
     fn admit(&self, criticality: Criticality, n_bytes: usize) -> Result<Admitted<'_>, Shed> {
         Span::current().record(attribute::CRITICALITY, criticality.as_str());
         self.admission.admit(criticality, n_bytes)
+    }
+
+    /// Counts what became of a request that went to the bigger model, and tells when it came to nothing.
+    fn escalated(&self, expert: &Expert, error: Option<&CallError>) {
+        self.metrics.escalated(error.map_or(CallStatus::Answered, CallError::status));
+        let Some(error) = error else { return };
+        if expert.allowance.is_news() {
+            warn!(expert = %expert.name, %error, "degraded: what nobody suits has no answer (told once in a while, counted always)");
+        } else {
+            debug!(expert = %expert.name, %error, "degraded: what nobody suits has no answer");
+        }
     }
 }
 

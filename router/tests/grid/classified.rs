@@ -11,6 +11,7 @@ use nanogrid_proto::{
         Verdict, infer_request::Payload, outcome::Result as Answer,
     },
 };
+use nanogrid_settings::Escalation;
 use nanogrid_testkit::{
     expert::{Behaviour, Profile, ScriptedExpert},
     init_onnxruntime, packages,
@@ -295,7 +296,7 @@ async fn grid_with_bigger_model(behaviour: Behaviour) -> (ScriptedExpert, Script
         settings.classifier = Some(package);
         settings.classify_optional = vec!["weather".parse().unwrap()];
         settings.classify_limit = Duration::from_secs(5);
-        settings.escalate_to = Some("big".parse().unwrap());
+        settings.escalation = Some(Escalation::Expert("big".parse().unwrap()));
     })
     .await;
     grid.until(|experts| experts.iter().all(|expert| expert.ready)).await;
@@ -320,6 +321,7 @@ async fn a_request_for_nobody_is_escalated_to_the_bigger_model() {
     let auto = grid.oip().model_infer(rows_for("auto", &["none none"])).await.unwrap();
     assert_eq!(auto.metadata().get("x-nanogrid-decision").unwrap(), "escalate");
     assert_eq!((big.n_calls(), intent.n_calls()), (2, 0));
+    assert_metric(&metrics(&grid).await, "nanogrid_router_escalations_total", &["answered"], "2");
     assert_eq!(chosen(&grid.infer(text("intent")).await.unwrap()), ["intent"]);
 }
 
@@ -334,4 +336,29 @@ async fn a_bigger_model_that_fails_is_a_missing_part_like_any_other() {
         (response.missing[0].expert.as_str(), response.missing[0].status()),
         ("big", OutcomeStatus::Failed)
     );
+    assert_metric(&metrics(&grid).await, "nanogrid_router_escalations_total", &["failed"], "1");
+    assert_status(
+        grid.oip().model_infer(rows_for("auto", &["none none"])).await,
+        Code::Internal,
+        "out of tokens",
+    );
+    assert_metric(&metrics(&grid).await, "nanogrid_router_escalations_total", &["failed"], "2");
+}
+
+#[cfg(not(feature = "openai"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_without_the_feature_does_not_pass_over_an_openai_compatible_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, grid_path) = (folder.path().join("router.toml"), folder.path().join("grid.toml"));
+    let expert = labels("intent", "transfer");
+    std::fs::write(&grid_path, grid_file(&[entry("intent", &expert)])).unwrap();
+    std::fs::write(&file, "[escalation.openai]\nurl = \"http://127.0.0.1:1\"\nmodel = \"large-1\"\n")
+        .unwrap();
+    let mut settings = nanogrid_settings::RouterSettings::load(Some(&file)).unwrap();
+    settings.grid_file = grid_path;
+    settings.server.listen.set_port(0);
+    settings.server.ops.set_port(0);
+    let error = nanogrid_router::RouterServer::bind(&settings).await.expect_err("refused").to_string();
+    assert!(error.starts_with("escalation.openai: this router is built without it"), "{error}");
+    assert!(error.contains("--features openai"), "{error}");
 }

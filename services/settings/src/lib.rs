@@ -5,6 +5,7 @@
 
 mod document;
 mod error;
+pub mod escalation;
 pub mod expert;
 pub mod grid;
 mod name;
@@ -17,6 +18,7 @@ mod source;
 mod task;
 
 pub use error::{Error, Problem, Problems};
+pub use escalation::{ApiKey, Escalation, OpenAiSettings};
 pub use expert::{ExpertSettings, InferenceSettings, LimitSettings, RepositorySettings};
 pub use grid::{BasisPoints, EndpointSpec, Expert, Grid, Policy, Version, VersionLabel};
 pub use name::{ExpertName, InvalidName};

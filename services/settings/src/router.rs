@@ -10,7 +10,8 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
-    Error, ExpertName, RolloutHome, ServerSettings, TelemetrySettings,
+    Error, Escalation, ExpertName, RolloutHome, ServerSettings, TelemetrySettings,
+    escalation::escalation,
     rollouts::{RawRollouts, rollouts},
     setting, source,
 };
@@ -37,8 +38,8 @@ pub struct RouterSettings {
     pub classify_limit: Duration,
     /// `classifier.onnxruntime`: the ONNX Runtime library; absent = found by itself.
     pub onnxruntime: Option<PathBuf>,
-    /// `escalation.expert`: whom requests go to that the classifier finds nobody for; an empty text = nobody.
-    pub escalate_to: Option<ExpertName>,
+    /// `[escalation]`: whom requests go to that the classifier finds nobody for; absent = nobody.
+    pub escalation: Option<Escalation>,
     /// `request.max-text-bytes`
     pub max_text_bytes: usize,
     /// `request.max-media-bytes`: images and audio.
@@ -84,7 +85,8 @@ struct Raw {
     telemetry: TelemetrySettings,
     grid: RawGrid,
     classifier: RawClassifier,
-    escalation: RawEscalation,
+    #[serde(deserialize_with = "escalation")]
+    escalation: Option<Escalation>,
     #[serde(deserialize_with = "request")]
     request: RawRequest,
     admission: RawAdmission,
@@ -115,13 +117,6 @@ struct RawClassifier {
     limit: Duration,
     #[serde(deserialize_with = "setting::path")]
     onnxruntime: Option<PathBuf>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct RawEscalation {
-    #[serde(deserialize_with = "setting::expert")]
-    expert: Option<ExpertName>,
 }
 
 #[derive(Deserialize)]
@@ -235,7 +230,7 @@ impl From<Raw> for RouterSettings {
             classify_optional: classifier.optional,
             classify_limit: classifier.limit,
             onnxruntime: classifier.onnxruntime,
-            escalate_to: escalation.expert,
+            escalation,
             max_text_bytes: request.max_text_bytes.get(),
             max_media_bytes: request.max_media_bytes.get(),
             default_deadline: request.default_deadline,

@@ -49,12 +49,17 @@ pub(crate) fn duration_above_zero<'de, D: Deserializer<'de>>(value: D) -> Result
 /// A URL; empty, as a deployment writes it to switch something off, counts as absent.
 pub(crate) fn http_url<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     let url = String::deserialize(value)?;
-    let has_host = |scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty());
     match url.as_str() {
         "" => Ok(None),
-        _ if has_host("http://") || has_host("https://") => Ok(Some(url)),
+        _ if is_http_url(&url) => Ok(Some(url)),
         _ => Err(D::Error::custom("must begin with `http://` or `https://`")),
     }
+}
+
+/// Does it look like one?
+pub(crate) fn is_http_url(url: &str) -> bool {
+    let has_host = |scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty());
+    has_host("http://") || has_host("https://")
 }
 
 /// A path; empty counts as absent.

@@ -63,7 +63,8 @@ fn checked<T: DeserializeOwned>(mut values: Value, whole: &str) -> Result<T, Pro
             break;
         };
         let place = place(&value).unwrap_or(whole).to_owned();
-        problems.push(Problem { place, message: with_value(message, value), key });
+        let message = if is_secret(&key) { message } else { with_value(message, value) };
+        problems.push(Problem { place, message, key });
     }
     problems.sort_by(|a, b| (in_file(&a.place), &a.key).cmp(&(in_file(&b.place), &b.key)));
     Err(Problems(problems))
@@ -138,6 +139,11 @@ fn take(values: &mut Value, key: &str) -> Option<Value> {
         Value { kind: ValueKind::Table(_), .. } if !rest.is_empty() => take(table.get_mut(first)?, rest),
         _ => table.remove(first),
     }
+}
+
+/// Also where the key is misspelt: what was meant for `api-key` is not told to every log.
+fn is_secret(key: &str) -> bool {
+    key.rsplit('.').next().is_some_and(|name| name.contains("key"))
 }
 
 fn with_value(message: String, value: Value) -> String {

@@ -3,7 +3,7 @@
 //! Names of RPC telemetry are those of the OpenTelemetry semantic conventions, names of inference counters are
 //! Triton's; what neither has is `nanogrid_*` (metrics) and `nanogrid.*` (attributes).
 
-/// Attributes of spans, as OpenTelemetry's RPC conventions and our own namespace have them.
+/// Attributes of spans, as OpenTelemetry's conventions (RPC, HTTP, generative AI) and our own namespace have them.
 ///
 /// `tracing` takes field names as literals in its macros; these are for code that records them later.
 pub mod attribute {
@@ -45,6 +45,16 @@ pub mod attribute {
     pub const DEADLINE_SLACK: &str = "nanogrid.deadline.slack";
     /// Which try of a call this is, counted from 1.
     pub const ATTEMPT: &str = "nanogrid.attempt";
+    /// Status of an HTTP answer.
+    pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+    /// The model that a generative server says has answered.
+    pub const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
+    /// Why it stopped, e.g. `stop` or `length`.
+    pub const GEN_AI_RESPONSE_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    /// Tokens of the prompt.
+    pub const GEN_AI_USAGE_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    /// Tokens of the answer.
+    pub const GEN_AI_USAGE_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
     /// Which degraded mode the answer was made in.
     pub const DEGRADED: &str = "nanogrid.degraded";
 }
@@ -127,6 +137,8 @@ pub mod metric {
     pub const FEEDBACK: &str = "nanogrid_feedback";
     /// Counter: requests that the classifier could not look at.
     pub const CLASSIFIER_UNAVAILABLE: &str = "nanogrid_classifier_unavailable";
+    /// Counter: requests that went to the bigger model, by what became of them.
+    pub const ESCALATIONS: &str = "nanogrid_router_escalations";
     /// Gauge: labels of the classifier that are no experts of the grid in use.
     pub const CLASSIFIER_LABELS_IGNORED: &str = "nanogrid_classifier_labels_ignored";
     /// Gauge: 1 for the state an endpoint is in.

@@ -79,7 +79,7 @@ impl Router {
         let models = grid.experts().flat_map(|expert| {
             expert.versions.iter().map(|version| ModelIndex {
                 name: expert.name.to_string(),
-                version: version.number.to_string(),
+                version: version.name(),
                 state: if version.is_ready() { "READY" } else { "UNAVAILABLE" }.to_owned(),
                 reason: if version.is_ready() { String::new() } else { version.why_not_ready() },
             })

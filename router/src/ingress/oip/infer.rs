@@ -50,6 +50,9 @@ impl Router {
         };
         let Attempted { result, trail } = self.dispatch.forward(&call, &message, &headers).await;
         stages.passed(RouterStage::Dispatch);
+        if verdict == Some(Verdict::Escalate) {
+            self.escalated(&call.expert, result.as_ref().err());
+        }
         let expert = &call.expert.name;
         let answer =
             result.map_err(|source| Error::Call { expert: expert.clone(), source: Box::new(source) })?;

@@ -56,7 +56,7 @@ fn planned_call(call: &Call) -> v1::PlannedCall {
     let ready = call.version().endpoints.iter().filter(|endpoint| endpoint.is_ready());
     v1::PlannedCall {
         expert: call.expert.name.to_string(),
-        version: call.version().number.to_string(),
+        version: call.version().name(),
         time_limit: duration(call.limit),
         endpoints: ready.map(|endpoint| endpoint.identity.address.to_string()).collect(),
     }
@@ -194,7 +194,7 @@ pub(in crate::ingress) fn expert(expert: &catalog::Expert) -> v1::Expert {
 fn version(version: &catalog::Version) -> v1::Version {
     let digests = version.endpoints.iter().map(|endpoint| endpoint.facts().model_sha256.clone());
     v1::Version {
-        version: version.number.to_string(),
+        version: version.name(),
         weight: version.weight,
         label: version.label.map_or_else(String::new, |label| label.to_string()),
         model_sha256: digests.into_iter().find(|digest| !digest.is_empty()).unwrap_or_default(),

@@ -3,7 +3,10 @@ use std::{io::Write, num::NonZeroUsize, time::Duration};
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::{ExpertSettings, KubernetesSettings, LimitSettings, LogFormat, RolloutHome, RouterSettings};
+use crate::{
+    Escalation, ExpertSettings, KubernetesSettings, LimitSettings, LogFormat, OpenAiSettings, RolloutHome,
+    RouterSettings,
+};
 
 fn read<T: DeserializeOwned>(file: &str, variables: &[(&str, &str)]) -> Result<T, String> {
     let mut written = NamedTempFile::new().expect("a temporary file");
@@ -305,9 +308,90 @@ fn the_classifiers_promise_and_its_optional_experts_come_from_file_and_environme
 fn nobody_is_escalated_to_unless_somebody_is_named() {
     let to = |file: &str, variables: &[(&str, &str)]| {
         let router: RouterSettings = read(file, variables).expect("good");
-        router.escalate_to.map(|name| name.as_str().to_owned())
+        router.escalation.map(|escalation| escalation.name().to_string())
     };
     assert_eq!(to("", &[]), None);
     assert_eq!(to("[escalation]\nexpert = \"big-model\"\n", &[]).as_deref(), Some("big-model"));
     assert_eq!(to("[escalation]\nexpert = \"big-model\"\n", &[("NANOGRID__ESCALATION__EXPERT", "")]), None);
+}
+
+const OPENAI: &str = "[escalation.openai]\nurl = \"https://api.example.com/\"\nmodel = \"large-1\"\n";
+
+fn openai(file: &str, variables: &[(&str, &str)]) -> OpenAiSettings {
+    let router: RouterSettings = read(file, variables).expect("good");
+    match router.escalation {
+        Some(Escalation::OpenAi(openai)) => openai,
+        other => panic!("not to an OpenAI-compatible server: {other:?}"),
+    }
+}
+
+#[test]
+fn a_bigger_model_can_be_behind_an_openai_compatible_server() {
+    let defaults = openai(OPENAI, &[]);
+    assert_eq!(
+        (defaults.url.as_str(), defaults.model.as_str(), defaults.name.as_str(), defaults.system.as_str()),
+        ("https://api.example.com", "large-1", "openai", "")
+    );
+    assert_eq!((defaults.max_tokens.get(), defaults.max_in_flight.get()), (256, 8));
+    assert_eq!(defaults.max_response_bytes.get(), 1 << 20);
+    assert_eq!(defaults.api_key().expect("none is needed"), None);
+    let off: RouterSettings = read(OPENAI, &[("NANOGRID__ESCALATION__OPENAI__URL", "")]).expect("good");
+    assert_eq!(off.escalation, None);
+    let other = openai(&format!("{OPENAI}name = \"big\"\nmax-tokens = 9\n"), &[]);
+    assert_eq!((other.name.as_str(), other.max_tokens.get()), ("big", 9));
+}
+
+#[test]
+fn an_openai_compatible_server_that_cannot_be_asked_is_refused() {
+    router_refused(
+        &format!("[escalation]\nexpert = \"big\"\n{OPENAI}"),
+        "expert.toml:2: escalation: `expert` and `openai` exclude each other: leave one out",
+    );
+    let openai_refused = |table: &str, problem: &str| {
+        let file = format!("[escalation.openai]\n{table}");
+        router_refused(&file, &format!("expert.toml:2: escalation.openai: {problem}"));
+    };
+    openai_refused("model = \"large-1\"\n", "`url` is missing");
+    openai_refused(
+        "url = \"https://api.example.com/v1/\"\nmodel = \"large-1\"\n",
+        "`url` must end before `/v1`, since `/v1/chat/completions` is added to it: `https://api.example.com/v1/`",
+    );
+    openai_refused(
+        "url = \"api.example.com\"\nmodel = \"large-1\"\n",
+        "`url` must begin with `http://` or `https://`: `api.example.com`",
+    );
+    openai_refused("url = \"https://api.example.com\"\n", "`model` must be the server's name for the model");
+    router_refused(
+        &format!("{OPENAI}max-in-flight = 0\n"),
+        "expert.toml:4: escalation.openai.max-in-flight: must be at least 1: `0`",
+    );
+}
+
+#[test]
+fn an_api_key_is_read_and_never_printed() {
+    const SECRET: &str = "sk-what-nobody-may-read";
+    let of = |settings: &OpenAiSettings| settings.api_key().expect("readable").expect("a key");
+    let given = openai(OPENAI, &[("NANOGRID__ESCALATION__OPENAI__API_KEY", SECRET)]);
+    assert_eq!(of(&given).reveal(), SECRET);
+    assert!(!format!("{given:?} {:?}", of(&given)).contains(SECRET), "{given:?}");
+
+    let mut file = NamedTempFile::new().expect("a temporary file");
+    writeln!(file, "{SECRET}").expect("writable");
+    let with_file = |path: &Path| openai(&format!("{OPENAI}api-key-file = {path:?}\n"), &[]);
+    assert_eq!(of(&with_file(file.path())).reveal(), SECRET, "without the end of its line");
+    let missing = with_file(Path::new("/nowhere/key")).api_key().expect_err("missing").to_string();
+    assert!(missing.starts_with("/nowhere/key: cannot be read: "), "{missing}");
+    let empty = NamedTempFile::new().expect("a temporary file");
+    let empty = with_file(empty.path()).api_key().expect_err("empty").to_string();
+    assert!(empty.ends_with(": must hold the API key, and is empty"), "{empty}");
+
+    let wrong = [
+        format!("{OPENAI}api-key = \"{SECRET}\"\napi-key-file = \"/run/secrets/key\"\n"),
+        format!("{OPENAI}api_key = \"{SECRET}\"\n"),
+        format!("{OPENAI}apikey = \"{SECRET}\"\n"),
+    ];
+    for file in &wrong {
+        let problem = read::<RouterSettings>(file, &[]).expect_err("wrong");
+        assert!(problem.contains("escalation.openai") && !problem.contains(SECRET), "{problem}");
+    }
 }

@@ -28,7 +28,8 @@ use endpoint::Endpoints;
 pub use endpoint::{EjectionReason, EndpointGauge};
 pub use fault::FaultKind;
 use labels::{
-    AnswerLabels, DecisionLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels, VersionLabels,
+    AnswerLabels, DecisionLabels, EscalationLabels, FeedbackLabels, OutcomeLabels, ReasonLabels, StageLabels,
+    VersionLabels,
 };
 pub use labels::{
     Answered, CallStatus, ClassifierProblem, DecidedBy, EndpointState, FeedbackKind, RouterStage, Verdict,
@@ -46,6 +47,7 @@ struct Families {
     stages: Vec<Latency>,
     answers: Vec<Counter>,
     unavailable: Vec<Counter>,
+    escalations: Vec<Counter>,
     labels_ignored: Gauge,
     grid_generation: Gauge,
     reload_refused: Counter,
@@ -89,12 +91,20 @@ impl RouterMetrics {
             "Requests the classifier could not look at",
             Family::default(),
         );
+        let escalations = registry.register(
+            metric::ESCALATIONS,
+            "Requests that went to the bigger model, by what became of them",
+            Family::default(),
+        );
         Self(Arc::new(Families {
             decisions: each(Verdict::ALL, |verdict| each(DecidedBy::ALL, |by| decision(verdict, by))),
             stages: each(RouterStage::ALL, |stage| stages.get_or_create_owned(&StageLabels { stage }).into()),
             answers: each(Answered::ALL, |answered| answers.get_or_create_owned(&AnswerLabels { answered })),
             unavailable: each(ClassifierProblem::ALL, |reason| {
                 unavailable.get_or_create_owned(&ReasonLabels { reason })
+            }),
+            escalations: each(CallStatus::ALL, |status| {
+                escalations.get_or_create_owned(&EscalationLabels { status })
             }),
             labels_ignored: registry.register(
                 metric::CLASSIFIER_LABELS_IGNORED,
@@ -146,6 +156,11 @@ impl RouterMetrics {
     /// A request needed the classifier and had to do without.
     pub fn classifier_unavailable(&self, problem: ClassifierProblem) {
         self.0.unavailable[problem as usize].inc();
+    }
+
+    /// A request that nobody suits went to the bigger model, and this became of it.
+    pub fn escalated(&self, status: CallStatus) {
+        self.0.escalations[status as usize].inc();
     }
 
     /// So many labels of the classifier are no experts of the grid that has come into use.
