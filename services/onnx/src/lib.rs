@@ -5,6 +5,7 @@
 //!               |-> ImageProcessor::new   image -> pixels
 //!               `-> Model::load  tokens or pixels -> queue -> batch -> session -> logits      (own threads)
 //!               `-> Inline::load tokens ----------------> session -> logits         (the caller's thread)
+//!               |   (text-to-text)  tokens -> queue -> batch -> encoder -> decoder, step by step -> tokens -> text
 //!               |-> Ranking::new                                     logits -> labels with scores
 //!               `-> Tagging::new                                     logits of tokens -> spans
 //! ```
@@ -13,6 +14,7 @@
 //! opened or loaded, in one sentence with the way out; after that, nothing that a request holds can end the process.
 
 mod error;
+mod generation;
 mod image;
 mod inline;
 mod library;
@@ -27,10 +29,11 @@ mod text;
 mod worker;
 
 pub use error::{Error, RunError};
+pub use generation::Generated;
 pub use image::{ImageError, ImageLimits, ImageProcessor, Pixels};
 pub use inline::Inline;
 pub use library::init;
-pub use model::{Model, ModelOptions, Run, TensorRun, Times};
+pub use model::{Generation, Model, ModelOptions, Run, TensorRun, Times};
 pub use package::Package;
 pub use scores::{Ranking, Scored};
 pub use tagging::{Found, Tagging};

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use nanogrid_settings::{Task, package::NumBeams};
 use ort::session::builder::PrepackedWeights;
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -19,7 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    Counters, Error, Outlet, Package, Pixels, RunError, TensorValue, Tokens,
+    Counters, Error, Generated, Outlet, Package, Pixels, RunError, TensorValue, Tokens,
+    generation::EncoderDecoder,
     session::OrtEngine,
     tally::Tally,
     worker::{Answer, Caller, Engine, Job, Limits, Row, Rows, Work, Worker},
@@ -68,6 +70,15 @@ pub struct Run {
     pub times: Times,
 }
 
+/// The answer to a job of texts that were to be answered with texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// One for each row of the job, in the job's order.
+    pub texts: Vec<Generated>,
+    /// What it cost.
+    pub times: Times,
+}
+
 /// The answer to a job of tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorRun {
@@ -94,13 +105,30 @@ impl Model {
     /// # Errors
     /// When ONNX Runtime is not loaded, or the graph cannot be, does not fit its manifest, or cannot be run.
     pub fn load(package: &Package, options: &ModelOptions) -> Result<Self, Error> {
+        match package.task {
+            Task::TextToText => Self::open(package, options, EncoderDecoder::open, EncoderDecoder::outlets),
+            Task::TextClassification
+            | Task::TokenClassification
+            | Task::Embedding
+            | Task::ImageClassification
+            | Task::SpeechToText
+            | Task::TextToSpeech
+            | Task::Series
+            | Task::Tensor => Self::open(package, options, OrtEngine::open, OrtEngine::outlets),
+        }
+    }
+
+    fn open<E: Engine + Send + 'static>(
+        package: &Package,
+        options: &ModelOptions,
+        open: impl Fn(&Package, NonZeroUsize, Option<&PrepackedWeights>) -> Result<E, Error>,
+        outlets: impl Fn(&E) -> (Vec<Outlet>, Vec<Outlet>),
+    ) -> Result<Self, Error> {
         let shared = (options.workers.get() > 1).then(PrepackedWeights::new);
-        let open = || OrtEngine::open(package, options.intra_op_threads, shared.as_ref());
-        let engines = (0..options.workers.get()).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
-        let (inputs, outputs) = engines
-            .first()
-            .map(|engine| (engine.inputs().to_vec(), engine.outputs().to_vec()))
-            .unwrap_or_default();
+        let engines = (0..options.workers.get())
+            .map(|_| open(package, options.intra_op_threads, shared.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (inputs, outputs) = engines.first().map(outlets).unwrap_or_default();
         let cost = match package.image_processor {
             Some(_) => options.max_batch_pixels,
             None => options.max_batch_tokens,
@@ -151,7 +179,28 @@ impl Model {
         }
         match self.run(Work::Rows(Rows::new(rows)), deadline).await? {
             (Answer::Logits(logits), times) => Ok(Run { logits, times }),
-            (Answer::Tensors(_), _) => Err(RunError::Failed("the model answered rows with tensors".into())),
+            (Answer::Generated(_) | Answer::Tensors(_), _) => Err(mixed_up()),
+        }
+    }
+
+    /// A text for each of `rows`, found by following `num_beams` hypotheses. Dropping the future takes the job out of the queue,
+    /// or its rows out of the next step, and stops the run if nobody else shares it.
+    ///
+    /// # Errors
+    /// Those of [`run_text`](Self::run_text), and [`RunError::Invalid`] when the model generates no text.
+    pub async fn generate(
+        &self,
+        rows: Vec<Tokens>,
+        num_beams: NumBeams,
+        deadline: Option<Instant>,
+    ) -> Result<Generation, RunError> {
+        if rows.is_empty() {
+            return Ok(Generation { texts: Vec::new(), times: Times::default() });
+        }
+        let rows = Rows::new(rows.into_iter().map(Row::Text).collect());
+        match self.run(Work::Generate(rows, num_beams), deadline).await? {
+            (Answer::Generated(texts), times) => Ok(Generation { texts, times }),
+            (Answer::Logits(_) | Answer::Tensors(_), _) => Err(mixed_up()),
         }
     }
 
@@ -166,7 +215,7 @@ impl Model {
     ) -> Result<TensorRun, RunError> {
         match self.run(Work::Tensors(inputs), deadline).await? {
             (Answer::Tensors(outputs), times) => Ok(TensorRun { outputs, times }),
-            (Answer::Logits(_), _) => Err(RunError::Failed("the model answered tensors with logits".into())),
+            (Answer::Logits(_) | Answer::Generated(_), _) => Err(mixed_up()),
         }
     }
 
@@ -216,6 +265,11 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model").field("counters", &self.counters()).finish_non_exhaustive()
     }
+}
+
+/// No worker does this.
+fn mixed_up() -> RunError {
+    RunError::Failed("the model answered another question".into())
 }
 
 /// A caller who waits. However it ends, the worker learns of it.

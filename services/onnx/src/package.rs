@@ -19,6 +19,12 @@ use nanogrid_settings::{
 use crate::{Error, text};
 
 pub(crate) const MODEL: &str = "model.onnx";
+/// The two graphs of a model that writes text, by the names that Hugging Face's exports have.
+pub(crate) const ENCODER: &str = "encoder_model.onnx";
+pub(crate) const DECODER: &str = "decoder_with_past_model.onnx";
+/// A third one, of exports whose encoder leaves a part of its work to the decoder's first step.
+pub(crate) const FIRST_DECODER: &str = "decoder_model.onnx";
+const GENERATION: &str = "generation_config.json";
 const CONFIG: &str = "config.json";
 const IMAGE_PROCESSOR: &str = "preprocessor_config.json";
 /// The longest text of most encoders, for an export that does not say.
@@ -61,7 +67,7 @@ pub struct Package {
     pub activation: Activation,
     /// When to say that no label fits.
     pub out_of_scope: Option<OutOfScope>,
-    /// sha256 of `model.onnx`, in hex.
+    /// sha256 of `model.onnx`, in hex; of a model in several graphs, that of their digests, one a line.
     pub model_sha256: String,
     /// sha256 of the labels, one a line, in hex: versions with the same digest can stand in for each other.
     pub labels_sha256: String,
@@ -80,7 +86,7 @@ impl Package {
         let manifest = VersionManifest::read(&folder)?;
         let config = HfConfig::read(&folder)?;
         let version = version(&folder, manifest.as_ref())?;
-        let guessed = config.as_ref().and_then(|config| config.task).unwrap_or(Task::TextClassification);
+        let guessed = guess(&folder, config.as_ref());
         let task = expert.as_ref().map_or(guessed, |expert| expert.task);
         let model_sha256 = match &manifest {
             Some(manifest) => files::check(&folder, &manifest.files, needed(task))?,
@@ -125,8 +131,9 @@ impl Package {
         })
     }
 
+    /// The graph that a request comes to first.
     pub(crate) fn model(&self) -> PathBuf {
-        self.folder.join(MODEL)
+        self.folder.join(if self.task == Task::TextToText { ENCODER } else { MODEL })
     }
 }
 
@@ -153,11 +160,20 @@ fn version_folder(folder: PathBuf) -> Result<(PathBuf, Option<ExpertManifest>), 
     Ok((folder, expert))
 }
 
+/// The task of an export, which has no manifest.
+fn guess(folder: &Path, config: Option<&HfConfig>) -> Task {
+    if folder.join(ENCODER).is_file() {
+        return Task::TextToText;
+    }
+    config.and_then(|config| config.task).unwrap_or(Task::TextClassification)
+}
+
 /// The files without which a task cannot be done.
 fn needed(task: Task) -> &'static [&'static str] {
     match task {
         Task::TextClassification | Task::TokenClassification => &[MODEL, text::FILE, CONFIG],
-        Task::TextToText | Task::Embedding | Task::TextToSpeech => &[MODEL, text::FILE],
+        Task::TextToText => &[ENCODER, DECODER, text::FILE, GENERATION],
+        Task::Embedding | Task::TextToSpeech => &[MODEL, text::FILE],
         Task::ImageClassification => &[MODEL, IMAGE_PROCESSOR, CONFIG],
         Task::SpeechToText | Task::Series | Task::Tensor => &[MODEL],
     }

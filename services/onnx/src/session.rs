@@ -2,7 +2,7 @@
 //! the manifest promises, and run with what arrives.
 
 mod images;
-mod interface;
+pub(crate) mod interface;
 mod tensors;
 
 use std::{borrow::Cow, num::NonZeroUsize, path::Path, sync::Arc};
@@ -18,6 +18,9 @@ use crate::{
     Error, Outlet, Package, Pixels, RunError, TensorValue, library, text,
     worker::{Engine, Row, Stop, finite},
 };
+
+/// Of one run, by name.
+pub(crate) type Inputs<'v> = Vec<(Cow<'v, str>, SessionInputValue<'v>)>;
 
 /// A session and the buffers that its inputs are laid out in.
 pub(crate) struct OrtEngine {
@@ -95,12 +98,9 @@ impl OrtEngine {
         Ok(engine)
     }
 
-    pub(crate) fn inputs(&self) -> &[Outlet] {
-        &self.inputs
-    }
-
-    pub(crate) fn outputs(&self) -> &[Outlet] {
-        &self.outputs
+    /// Inputs and outputs.
+    pub(crate) fn outlets(&self) -> (Vec<Outlet>, Vec<Outlet>) {
+        (self.inputs.clone(), self.outputs.clone())
     }
 
     /// Two rows, of different length where there is one, so that a graph which cannot batch or pad is found now. Tensors
@@ -140,7 +140,7 @@ impl OrtEngine {
         };
         let shape @ [n_rows, width] = self.lay_out(rows);
         let failed = |error: ort::Error| RunError::Failed(error.to_string());
-        let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(3);
+        let mut inputs: Inputs<'_> = Vec::with_capacity(3);
         for (name, present, values) in [
             ("input_ids", true, &self.ids),
             ("attention_mask", names.attention_mask, &self.mask),
@@ -153,11 +153,7 @@ impl OrtEngine {
                 ));
             }
         }
-        let outputs = match &self.stop {
-            Some(options) => self.session.run_with_options(inputs, options),
-            None => self.session.run(inputs),
-        };
-        let outputs = outputs.map_err(failed)?;
+        let outputs = run(&mut self.session, self.stop.as_deref(), inputs)?;
         if !self.is_per_token {
             let logits = logits(&outputs, "logits", &[n_rows, self.n_labels])?;
             return Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect());
@@ -185,13 +181,8 @@ impl OrtEngine {
         let failed = |error: ort::Error| RunError::Failed(error.to_string());
         let (shape, values) = images.lay_out(rows)?;
         let values = TensorRef::from_array_view((shape, values)).map_err(failed)?;
-        let inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
-            vec![(interface::PIXEL_VALUES.into(), values.into())];
-        let outputs = match &self.stop {
-            Some(options) => self.session.run_with_options(inputs, options),
-            None => self.session.run(inputs),
-        };
-        let outputs = outputs.map_err(failed)?;
+        let inputs: Inputs<'_> = vec![(interface::PIXEL_VALUES.into(), values.into())];
+        let outputs = run(&mut self.session, self.stop.as_deref(), inputs)?;
         let logits = logits(&outputs, "logits", &[rows.len(), self.n_labels])?;
         Ok(logits.chunks_exact(self.n_labels).map(<[f32]>::to_vec).collect())
     }
@@ -199,10 +190,7 @@ impl OrtEngine {
 
 impl Engine for OrtEngine {
     fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError> {
-        // Fresh for every run: a caller who leaves late must not stop the run after the one it was in.
-        let options = Arc::new(RunOptions::new().map_err(|error| RunError::Failed(error.to_string()))?);
-        self.stop = Some(Arc::clone(&options));
-        Ok(options)
+        fresh_stop(&mut self.stop)
     }
 
     fn logits(&mut self, rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError> {
@@ -226,6 +214,25 @@ impl Engine for OrtEngine {
     }
 }
 
+/// What stops the next run. Fresh for every run: a caller who leaves late must not stop the run after the one it was in.
+pub(crate) fn fresh_stop(stop: &mut Option<Arc<RunOptions>>) -> Result<Arc<dyn Stop>, RunError> {
+    let options = Arc::new(RunOptions::new().map_err(|error| RunError::Failed(error.to_string()))?);
+    Ok(stop.insert(options).clone())
+}
+
+/// One run, which `stop` ends.
+pub(crate) fn run<'s>(
+    session: &'s mut Session,
+    stop: Option<&'s RunOptions>,
+    inputs: Inputs<'_>,
+) -> Result<SessionOutputs<'s>, RunError> {
+    let outputs = match stop {
+        Some(stop) => session.run_with_options(inputs, stop),
+        None => session.run(inputs),
+    };
+    outputs.map_err(|error| RunError::Failed(error.to_string()))
+}
+
 /// An output whose shape is what it has to be.
 fn logits<'a>(
     outputs: &'a SessionOutputs<'_>,
@@ -243,7 +250,8 @@ fn logits<'a>(
     }
 }
 
-fn open(
+/// A session with the settings that suit many small models on few cores.
+pub(crate) fn open(
     path: &Path,
     intra_op_threads: NonZeroUsize,
     weights: Option<&PrepackedWeights>,

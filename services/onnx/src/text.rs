@@ -120,6 +120,14 @@ impl Text {
         Ok(Worded { tokens, words })
     }
 
+    /// The text that tokens of a model stand for; special tokens among them are left out.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] when they stand for none.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, RunError> {
+        guarded(|| self.tokenizer.decode(ids, true).map_err(|error| error.to_string())).map_err(failed)
+    }
+
     fn tokens(&self, encoding: &Encoding) -> Tokens {
         let ids = encoding.get_ids();
         let truncated = ids.len() > self.max_tokens || !encoding.get_overflowing().is_empty();

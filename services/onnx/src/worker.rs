@@ -29,16 +29,27 @@ use self::{
     batch::{Batch, Part},
     caller::Running,
 };
-use crate::{RunError, TensorValue, tally::Tally};
+use crate::{Generated, RunError, TensorValue, generation::Prompt, tally::Tally};
 
-/// What runs a model. One thread owns it.
+/// What runs a model. One thread owns it. No model gives every kind of answer.
 pub(crate) trait Engine {
     /// Makes ready for one run, and returns what stops it.
     fn prepare(&mut self) -> Result<Arc<dyn Stop>, RunError>;
+
     /// Logits of each row, in order.
-    fn logits(&mut self, rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError>;
+    fn logits(&mut self, _rows: &[&Row]) -> Result<Vec<Vec<f32>>, RunError> {
+        Err(RunError::Invalid("this model answers with texts, and gives no logits".into()))
+    }
+
+    /// A text for each prompt, in order, or why there is none.
+    fn generate(&mut self, _prompts: &[Prompt<'_>]) -> Result<Vec<Result<Generated, RunError>>, RunError> {
+        Err(RunError::Invalid("this model generates no text".into()))
+    }
+
     /// The graph's outputs.
-    fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError>;
+    fn tensors(&mut self, _inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError> {
+        Err(RunError::Invalid("this model takes text, and no tensors".into()))
+    }
 }
 
 /// The end of the queue that all workers of a model share.
@@ -124,10 +135,14 @@ impl<E: Engine> Worker<E> {
         let spans: Vec<Span> = parts.iter_mut().map(|part| part.job.begins_run(n_rows)).collect();
         let began = Instant::now();
         let output = match parts.first().map(|part| &part.job.work) {
-            Some(Work::Tensors(inputs)) => self.engine.tensors(inputs).map(Answer::Tensors),
+            Some(Work::Tensors(inputs)) => self.engine.tensors(inputs).map(Output::Tensors),
+            Some(Work::Generate(..)) => {
+                let prompts: Vec<Prompt<'_>> = parts.iter().flat_map(Part::prompts).collect();
+                self.engine.generate(&prompts).map(Output::Generated)
+            }
             Some(Work::Rows(_)) | None => {
                 let rows: Vec<&Row> = parts.iter().flat_map(Part::rows).collect();
-                self.engine.logits(&rows).map(Answer::Logits)
+                self.engine.logits(&rows).map(Output::Logits)
             }
         };
         let took = began.elapsed();
@@ -160,26 +175,46 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    fn answer(&mut self, parts: Vec<Part>, output: Answer) {
+    fn answer(&mut self, parts: Vec<Part>, output: Output) {
         match output {
             // Never shared: such a batch has one part.
-            Answer::Tensors(tensors) => {
+            Output::Tensors(tensors) => {
                 if let Some(part) = parts.into_iter().next() {
                     part.job.succeed(Answer::Tensors(tensors));
                 }
             }
-            Answer::Logits(logits) => {
-                let mut logits = logits.into_iter();
+            Output::Logits(rows) => {
+                let mut rows = rows.into_iter().map(|logits| finite(&logits).map(|()| logits));
                 for Part { mut job, n_rows } in parts {
-                    let Work::Rows(rows) = &mut job.work else { continue };
-                    match rows.keep(logits.by_ref().take(n_rows)) {
-                        Err(error) => job.fail(error),
-                        // Only the last of a batch can have rows left, and then no other is held.
-                        Ok(None) => self.held = Some(job),
-                        Ok(Some(logits)) => job.succeed(Answer::Logits(logits)),
-                    }
+                    let Work::Rows(asked) = &mut job.work else { continue };
+                    let answers = asked.keep(rows.by_ref().take(n_rows));
+                    self.go_on(job, answers.map(|answers| answers.map(Answer::Logits)));
+                }
+            }
+            Output::Generated(rows) => {
+                let mut rows = rows.into_iter();
+                for Part { mut job, n_rows } in parts {
+                    let Work::Generate(asked, _) = &mut job.work else { continue };
+                    let answers = asked.keep(rows.by_ref().take(n_rows));
+                    self.go_on(job, answers.map(|answers| answers.map(Answer::Generated)));
                 }
             }
         }
     }
+
+    fn go_on(&mut self, job: Job, answer: Result<Option<Answer>, RunError>) {
+        match answer {
+            Err(error) => job.fail(error),
+            // Only the last of a batch can have rows left, and then no other is held.
+            Ok(None) => self.held = Some(job),
+            Ok(Some(answer)) => job.succeed(answer),
+        }
+    }
+}
+
+/// What a run gave, row by row.
+enum Output {
+    Logits(Vec<Vec<f32>>),
+    Generated(Vec<Result<Generated, RunError>>),
+    Tensors(Vec<TensorValue>),
 }

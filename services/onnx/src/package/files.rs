@@ -12,7 +12,7 @@ use nanogrid_settings::HfConfig;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{MODEL, entries, version_of};
+use super::{DECODER, FIRST_DECODER, entries, version_of};
 use crate::Error;
 
 /// Checks each file against its digest in version.toml, and returns the digest of the model.
@@ -51,7 +51,10 @@ pub(super) fn check(
             folder.join(name),
             "is not named under `files` in version.toml, and every file of a version must be; add its sha256, or remove it",
         )),
-        None => Ok(files[MODEL].clone()),
+        None => {
+            let graphs = files.iter().filter(|(name, _)| is_graph(name, needed));
+            Ok(digest_of_model(graphs.map(|(_, digest)| digest.clone()).collect()))
+        }
     }
 }
 
@@ -66,7 +69,24 @@ pub(super) fn exist(folder: &Path, needed: &[&str]) -> Result<String, Error> {
             ),
         ));
     }
-    digest(&folder.join(MODEL))
+    let mut graphs: Vec<_> = needed.iter().copied().chain([FIRST_DECODER]).collect();
+    graphs.retain(|name| is_graph(name, needed) && folder.join(name).is_file());
+    graphs.sort_unstable();
+    Ok(digest_of_model(graphs.iter().map(|name| digest(&folder.join(name))).collect::<Result<_, _>>()?))
+}
+
+/// Whether the file decides what the model says.
+fn is_graph(name: &str, needed: &[&str]) -> bool {
+    let is_needed = needed.contains(&name) || (name == FIRST_DECODER && needed.contains(&DECODER));
+    is_needed && name.ends_with(".onnx")
+}
+
+/// Of the digests of its graphs, in the order of their names.
+fn digest_of_model(mut digests: Vec<String>) -> String {
+    match digests.len() {
+        1 => digests.remove(0),
+        _ => digest_of(digests.join("\n").as_bytes()),
+    }
 }
 
 /// The longest input of an export, from its tokenizer's and its model's settings: the smaller of the two.

@@ -15,7 +15,7 @@ pub(super) struct TextInputs {
 }
 
 /// The graph's own declaration. `side` is `input` or `output`.
-pub(super) fn outlets(
+pub(crate) fn outlets(
     path: &Path,
     side: &str,
     declared: &[ort::value::Outlet],
@@ -39,7 +39,7 @@ pub(super) fn outlets(
 }
 
 /// Names, types and shapes as in version.toml. Where the graph leaves a length open the manifest may fix it.
-pub(super) fn matches_manifest(
+pub(crate) fn matches_manifest(
     package: &Package,
     inputs: &[Outlet],
     outputs: &[Outlet],

@@ -5,10 +5,11 @@ use std::{borrow::Cow, collections::HashSet};
 
 use half::{bf16, f16};
 use ort::{
-    session::{RunOptions, Session, SessionInputValue},
+    session::{RunOptions, Session},
     value::{DynValue, PrimitiveTensorElementType, Tensor},
 };
 
+use super::Inputs;
 use crate::{Datatype, Elements, Outlet, RunError, TensorValue};
 
 pub(super) fn run(
@@ -20,15 +21,11 @@ pub(super) fn run(
 ) -> Result<Vec<TensorValue>, RunError> {
     check(declared, inputs)?;
     let failed = |error: ort::Error| RunError::Failed(error.to_string());
-    let values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = inputs
+    let values: Inputs<'_> = inputs
         .iter()
         .map(|input| Ok((Cow::from(&*input.name), value(input).map_err(failed)?.into())))
         .collect::<Result<_, RunError>>()?;
-    let outputs = match stop {
-        Some(options) => session.run_with_options(values, options),
-        None => session.run(values),
-    };
-    let outputs = outputs.map_err(failed)?;
+    let outputs = super::run(session, stop, values)?;
     gives
         .iter()
         .map(|outlet| {

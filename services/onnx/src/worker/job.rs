@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{Span, info_span};
 
+use nanogrid_settings::package::NumBeams;
+
 use super::Caller;
-use crate::{Pixels, RunError, TensorValue, Times, Tokens};
+use crate::{Generated, Pixels, RunError, TensorValue, Times, Tokens};
 
 /// A job in the queue.
 pub(crate) struct Job {
@@ -26,7 +28,8 @@ pub(crate) type Reply = Result<(Answer, Times), RunError>;
 
 /// What is to be run.
 pub(crate) enum Work {
-    Rows(Rows),
+    Rows(Rows<Vec<f32>>),
+    Generate(Rows<Generated>, NumBeams),
     Tensors(Vec<TensorValue>),
 }
 
@@ -34,10 +37,11 @@ pub(crate) enum Work {
 #[derive(Clone)]
 pub(crate) enum Answer {
     Logits(Vec<Vec<f32>>),
+    Generated(Vec<Generated>),
     Tensors(Vec<TensorValue>),
 }
 
-/// What one row of logits is made of. A model takes one kind.
+/// What one row of an answer is made of. A model takes one kind.
 #[derive(Debug)]
 pub(crate) enum Row {
     Text(Tokens),
@@ -54,20 +58,20 @@ impl Row {
     }
 }
 
-/// The rows of a job, and the logits of those that were run.
-pub(crate) struct Rows {
+/// The rows of a job, and the answers to those that were run.
+pub(crate) struct Rows<T> {
     rows: Vec<Row>,
     /// Shortest first, so that rows which share a run need little padding.
     order: Vec<usize>,
-    logits: Vec<Vec<f32>>,
+    answers: Vec<T>,
     n_done: usize,
 }
 
-impl Rows {
+impl<T: Clone + Default> Rows<T> {
     pub(crate) fn new(rows: Vec<Row>) -> Self {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&row| rows[row].cost());
-        Self { logits: vec![Vec::new(); rows.len()], rows, order, n_done: 0 }
+        Self { answers: vec![T::default(); rows.len()], rows, order, n_done: 0 }
     }
 
     /// The rows that were not run yet, in the order in which they will be.
@@ -75,24 +79,46 @@ impl Rows {
         self.order[self.n_done..].iter().map(|&row| &self.rows[row])
     }
 
-    /// Keeps the logits of the next rows. After the last row it returns those of all, in the caller's order.
+    /// Keeps the answers to the next rows. After the last row it returns those to all, in the caller's order.
     ///
     /// # Errors
-    /// When a logit is not finite.
+    /// When there is none to one of them.
     pub(super) fn keep(
         &mut self,
-        logits: impl Iterator<Item = Vec<f32>>,
-    ) -> Result<Option<Vec<Vec<f32>>>, RunError> {
+        answers: impl Iterator<Item = Result<T, RunError>>,
+    ) -> Result<Option<Vec<T>>, RunError> {
         let mut checked = Ok(());
         // To its end in any case: what follows in the iterator belongs to others.
-        for logits in logits {
-            checked = checked.and(finite(&logits));
-            self.logits[self.order[self.n_done]] = logits;
+        for answer in answers {
+            match answer {
+                Ok(answer) => self.answers[self.order[self.n_done]] = answer,
+                Err(error) => checked = checked.and(Err(error)),
+            }
             self.n_done += 1;
         }
         checked?;
         let done = self.n_done == self.rows.len();
-        Ok(done.then(|| std::mem::take(&mut self.logits)))
+        Ok(done.then(|| std::mem::take(&mut self.answers)))
+    }
+}
+
+impl Work {
+    /// The rows that are still to be run, in the order in which they will be; none of tensors.
+    pub(super) fn left(&self) -> impl Iterator<Item = &Row> {
+        let (rows, prompts) = match self {
+            Self::Rows(rows) => (Some(rows.left()), None),
+            Self::Generate(rows, _) => (None, Some(rows.left())),
+            Self::Tensors(_) => (None, None),
+        };
+        rows.into_iter().flatten().chain(prompts.into_iter().flatten())
+    }
+
+    /// How many rows of the model each of them becomes.
+    pub(super) fn fan_out(&self) -> usize {
+        match self {
+            Self::Generate(_, num_beams) => num_beams.get(),
+            Self::Rows(_) | Self::Tensors(_) => 1,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! it); without the library every test that needs it says so.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot see")]
 
+mod generation;
 mod inline;
 mod model;
 mod package;
