@@ -86,20 +86,3 @@ async fn the_open_inference_protocol_gets_tensors_of_its_task() {
     assert_status(several, Code::InvalidArgument, "one row");
     assert_eq!(server.n_seen(), 1, "each row would be paid for");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_trace_of_the_client_goes_on_over_http() {
-    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-    let telemetry = nanogrid_telemetry::Options { log: "off".to_owned(), ..Default::default() };
-    let _guard =
-        nanogrid_telemetry::init("nanogrid-router", "0", &telemetry).expect("the first in this process");
-    let server = StandIn::start(Reply::text("a poem")).await;
-    let (_intent, grid) = grid(&server, "").await;
-    let mut request = tonic::Request::new(for_nobody());
-    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01").parse().unwrap());
-    let response = grid.client().infer(request).await.unwrap().into_inner();
-    assert_eq!(response.trace_id, TRACE);
-    let parent = server.seen()[0].headers.get("traceparent").unwrap().to_str().unwrap().to_owned();
-    assert!(parent.starts_with(&format!("00-{TRACE}-")), "{parent}");
-    assert!(!parent.contains("b7ad6b7169203331"), "below the router's: {parent}");
-}

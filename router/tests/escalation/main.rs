@@ -11,6 +11,7 @@ mod stand_in;
 #[path = "../grid/support.rs"]
 #[allow(dead_code, reason = "of another test, which needs all of it")]
 mod support;
+mod traces;
 
 use std::{path::Path, time::Duration};
 
