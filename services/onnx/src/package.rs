@@ -13,7 +13,7 @@ use std::{
 
 use nanogrid_settings::{
     ExpertManifest, ExpertName, HfConfig, ImageProcessorConfig, Task, VersionManifest,
-    package::{Activation, Formats, OutOfScope},
+    package::{Activation, Formats, GenerationConfig, OutOfScope},
 };
 
 use crate::{Error, text};
@@ -61,6 +61,8 @@ pub struct Package {
     pub max_batch_pixels: Option<NonZeroUsize>,
     /// How images are prepared; only of a package for images.
     pub image_processor: Option<ImageProcessorConfig>,
+    /// How texts are generated; only of a package that answers with some.
+    pub generation: Option<GenerationConfig>,
     /// Logits are divided by this.
     pub temperature: f32,
     /// How logits become scores.
@@ -101,6 +103,7 @@ impl Package {
         check_calibration(&folder, &labels_sha256, manifest.as_ref())?;
         let image_processor =
             (task == Task::ImageClassification).then(|| ImageProcessorConfig::read(&folder)).transpose()?;
+        let generation = (task == Task::TextToText).then(|| GenerationConfig::read(&folder)).transpose()?;
         let of_config = config.as_ref().map_or(Activation::Softmax, |config| config.activation);
         Ok(Self {
             name: match &expert {
@@ -116,6 +119,7 @@ impl Package {
             max_batch_tokens: expert.as_ref().and_then(|expert| expert.limits.max_batch_tokens),
             max_batch_pixels: expert.as_ref().and_then(|expert| expert.limits.max_batch_pixels),
             image_processor,
+            generation,
             temperature: manifest.as_ref().map_or(1.0, |manifest| manifest.temperature),
             activation: manifest.as_ref().map_or(of_config, |manifest| manifest.activation),
             out_of_scope: manifest.as_ref().and_then(|manifest| manifest.out_of_scope.clone()),

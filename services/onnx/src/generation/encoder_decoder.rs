@@ -65,7 +65,11 @@ impl EncoderDecoder {
             interface::first_decoder(&path, &takes, &gives, &slots)?;
             Ok(session)
         });
-        let rules = Rules { config: GenerationConfig::read(&package.folder)?, n_vocabulary: 0 };
+        let Some(config) = package.generation else {
+            let problem = format!("a package for {} does not say how texts are generated", package.task);
+            return Err(Error::graph(&decoder_path, problem));
+        };
+        let rules = Rules { config, n_vocabulary: 0 };
         let first = first.transpose()?;
         let mut engine = Self { encoder, decoder, first, slots, inputs, outputs, rules, stop: None };
         engine.warm_up(&decoder_path, &package.folder)?;
