@@ -148,6 +148,16 @@ pub enum Error {
         /// The first byte that is wrong, from 0.
         offset: usize,
     },
+    /// No image that can be read.
+    #[error("input `{name}`, row {row}: {problem}")]
+    Image {
+        /// Of the input.
+        name: String,
+        /// From 0.
+        row: usize,
+        /// What was found, and what is taken.
+        problem: nanogrid_onnx::ImageError,
+    },
     /// The tokeniser could not read a text.
     #[error("input `{name}`, row {row}: {problem}")]
     Untokenisable {
@@ -228,6 +238,7 @@ impl Error {
             | Self::EmptyText { .. }
             | Self::TextTooLong { .. }
             | Self::NotUtf8 { .. }
+            | Self::Image { .. }
             | Self::Untokenisable { .. }
             | Self::UnknownOutput { .. }
             | Self::Parameter { .. }

@@ -144,6 +144,8 @@ fn properties(expert: &Expert) -> impl Iterator<Item = (&'static str, String)> {
         ("labels_sha256", package.labels_sha256.clone()),
         ("max_tokens", package.max_tokens.to_string()),
         ("max_text_bytes", limits.max_text_bytes.to_string()),
+        ("max_image_bytes", limits.max_image_bytes.to_string()),
+        ("max_image_pixels", limits.max_image_pixels.to_string()),
         ("max_rows", limits.max_rows.to_string()),
     ]
     .into_iter()

@@ -12,7 +12,8 @@ use crate::{
     error::Error,
     signature::{Signature, Wanted},
     tasks::{
-        tensor::Tensors, text_classification::TextClassification, token_classification::TokenClassification,
+        image_classification::ImageClassification, tensor::Tensors, text_classification::TextClassification,
+        token_classification::TokenClassification,
     },
 };
 
@@ -48,6 +49,7 @@ pub(crate) enum Loaded {
     /// Boxed: a tokeniser is large.
     TextClassification(Box<TextClassification>),
     TokenClassification(Box<TokenClassification>),
+    ImageClassification(Box<ImageClassification>),
     Tensor(Tensors),
 }
 
@@ -67,10 +69,15 @@ impl Loaded {
                 let task = TokenClassification::load(package, model, limits.max_text_bytes.get())?;
                 Ok(Self::TokenClassification(Box::new(task)))
             }
+            settings::Task::ImageClassification => {
+                // Opening such a package reads how images are prepared.
+                let processor = package.image_processor.ok_or(LoadError::Task(package.task))?;
+                let task = ImageClassification::new(package, processor, model, limits);
+                Ok(Self::ImageClassification(Box::new(task)))
+            }
             settings::Task::Tensor => Ok(Self::Tensor(Tensors::new(package, model))),
             task @ (settings::Task::TextToText
             | settings::Task::Embedding
-            | settings::Task::ImageClassification
             | settings::Task::SpeechToText
             | settings::Task::TextToSpeech
             | settings::Task::Series) => Err(LoadError::Task(task)),
@@ -81,6 +88,7 @@ impl Loaded {
         match self {
             Self::TextClassification(task) => task.signature(),
             Self::TokenClassification(task) => task.signature(),
+            Self::ImageClassification(task) => task.signature(),
             Self::Tensor(task) => task.signature(),
         }
     }

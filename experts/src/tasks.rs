@@ -1,5 +1,8 @@
 //! One file per task.
 
+pub(crate) mod image;
+pub(crate) mod image_classification;
+pub(crate) mod labels;
 pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod text_classification;

@@ -9,6 +9,7 @@ mod drain;
 mod exchange;
 mod golden;
 mod host;
+mod images;
 mod overload;
 mod process;
 mod refusals;

@@ -5,6 +5,7 @@
 //! something else, so that every test can ask for trouble by text alone: `forever` never ends, and `nan` is no number.
 
 pub mod encoder_decoder;
+pub mod images;
 mod onnx;
 
 use onnx::{Attribute, Element, Graph, Node, Outlet, Tensor};

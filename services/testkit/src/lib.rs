@@ -2,6 +2,7 @@
 
 pub mod expert;
 pub mod graphs;
+pub mod images;
 pub mod packages;
 
 /// Loads ONNX Runtime from where `make` puts it. Any number of tests may call this.

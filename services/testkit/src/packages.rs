@@ -11,8 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::graphs;
 
+mod image_classification;
 mod text_to_text;
 
+pub use image_classification::{COLOURS, hugging_face_image_classifier, image_classifier};
 pub use text_to_text::{hugging_face_translator, optimum_translator, translator};
 
 /// Texts of a [`text_classifier`] are cut to this many tokens.
