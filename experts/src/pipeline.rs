@@ -65,6 +65,7 @@ async fn request(
     let reply = match &expert.task {
         Loaded::TextClassification(task) => stages(expert, task.as_ref(), work).await?,
         Loaded::TokenClassification(task) => stages(expert, task.as_ref(), work).await?,
+        Loaded::TextToText(task) => stages(expert, task.as_ref(), work).await?,
         Loaded::ImageClassification(task) => stages(expert, task.as_ref(), work).await?,
         Loaded::Tensor(task) => stages(expert, task, work).await?,
     };

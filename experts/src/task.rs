@@ -13,7 +13,7 @@ use crate::{
     signature::{Signature, Wanted},
     tasks::{
         image_classification::ImageClassification, tensor::Tensors, text_classification::TextClassification,
-        token_classification::TokenClassification,
+        text_to_text::TextToText, token_classification::TokenClassification,
     },
 };
 
@@ -49,6 +49,7 @@ pub(crate) enum Loaded {
     /// Boxed: a tokeniser is large.
     TextClassification(Box<TextClassification>),
     TokenClassification(Box<TokenClassification>),
+    TextToText(Box<TextToText>),
     ImageClassification(Box<ImageClassification>),
     Tensor(Tensors),
 }
@@ -69,6 +70,10 @@ impl Loaded {
                 let task = TokenClassification::load(package, model, limits.max_text_bytes.get())?;
                 Ok(Self::TokenClassification(Box::new(task)))
             }
+            settings::Task::TextToText => {
+                let task = TextToText::load(package, model, limits.max_text_bytes.get())?;
+                Ok(Self::TextToText(Box::new(task)))
+            }
             settings::Task::ImageClassification => {
                 // Opening such a package reads how images are prepared.
                 let processor = package.image_processor.ok_or(LoadError::Task(package.task))?;
@@ -76,8 +81,7 @@ impl Loaded {
                 Ok(Self::ImageClassification(Box::new(task)))
             }
             settings::Task::Tensor => Ok(Self::Tensor(Tensors::new(package, model))),
-            task @ (settings::Task::TextToText
-            | settings::Task::Embedding
+            task @ (settings::Task::Embedding
             | settings::Task::SpeechToText
             | settings::Task::TextToSpeech
             | settings::Task::Series) => Err(LoadError::Task(task)),
@@ -88,6 +92,7 @@ impl Loaded {
         match self {
             Self::TextClassification(task) => task.signature(),
             Self::TokenClassification(task) => task.signature(),
+            Self::TextToText(task) => task.signature(),
             Self::ImageClassification(task) => task.signature(),
             Self::Tensor(task) => task.signature(),
         }

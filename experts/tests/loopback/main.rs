@@ -7,6 +7,7 @@ mod answers;
 mod broken_packages;
 mod drain;
 mod exchange;
+mod generated;
 mod golden;
 mod host;
 mod images;
