@@ -196,7 +196,9 @@ fn wholes(tensors: &[Tensor]) -> Vec<Span> {
 
 fn texts(tensors: &[Tensor]) -> Option<Vec<Row>> {
     let (_, texts) = bytes(tensors, "text")?;
-    texts.iter().map(|text| std::str::from_utf8(text).ok().map(|text| Row::Text(text.to_owned()))).collect()
+    // Blanks around a text are nobody's business.
+    let row = |text: &Bytes| std::str::from_utf8(text).ok().map(|text| Row::Text(text.trim().to_owned()));
+    texts.iter().map(row).collect()
 }
 
 fn floats(tensors: &[Tensor], name: &str, row: fn(Vec<f32>) -> Row) -> Option<Vec<Row>> {

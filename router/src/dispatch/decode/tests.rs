@@ -80,3 +80,23 @@ fn spans_that_are_nowhere_in_the_text_are_no_answer() {
     assert!(read(answer(&["city"], &[-1], &[2], &[])).is_err());
     assert!(read(answer(&["city", "city"], &[0], &[2, 2], &[])).is_err());
 }
+
+#[test]
+fn a_text_is_as_sure_as_its_usual_token() {
+    let answer = |texts: &[&str], scores: &[f32]| {
+        let texts = texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect();
+        let tensor = |name: &str, data: Data| Tensor { name: name.to_owned(), shape: vec![data.len()], data };
+        let mut response = ModelInferResponse::default();
+        set_outputs(
+            &mut response,
+            vec![tensor("text", Data::Bytes(texts)), tensor("score", Data::F32(scores.to_vec()))],
+        );
+        reply(Task::TextToText, response, &request("hello"))
+    };
+    let found = answer(&["hallo"], &[0.5_f32.ln()]).unwrap();
+    assert_eq!(found.answer, Some(Typed::Text { text: "hallo".to_owned(), score: 0.5_f32.ln() }));
+    assert!((found.confidence - 0.5).abs() < 1e-6);
+    // To answer with nothing is an answer.
+    assert_eq!(answer(&[""], &[0.0]).unwrap().answer, Some(Typed::Text { text: String::new(), score: 0.0 }));
+    assert_eq!(answer(&[], &[]).unwrap_err(), "output `text` is empty");
+}

@@ -35,6 +35,13 @@ fn every_row_is_read_as_what_its_task_says() {
     let span = Span { row: 3, start: 0, end: 5, entity: "PER".into(), score: 0.5 };
     assert_eq!((rows[0].to_text(false), rows), ("PER 0..5".into(), vec![Row::Spans(vec![span])]));
 
+    let texts =
+        response(vec![("text", vec![2], words(&["eins ", ""])), ("score", vec![2], Data::F32(vec![0.0; 2]))]);
+    assert_eq!(
+        read(Task::TextToText, texts),
+        Ok(vec![Row::Text("eins".to_owned()), Row::Text(String::new())])
+    );
+
     let vectors = response(vec![("embedding", vec![2, 3], Data::F32(vec![1.0; 6]))]);
     assert_eq!(read(Task::Embedding, vectors), Ok(vec![Row::Vector(vec![1.0; 3]); 2]));
     let scores = response(vec![("anomaly", vec![1, 3], Data::F32(vec![1.0; 3]))]);
