@@ -10,12 +10,12 @@ use nanogrid_onnx::{Package, Text};
 use nanogrid_proto::tensor::{Data, Tensor};
 use serde_json::Value;
 
-use crate::host::{infer, int, outputs, serve, strings, texts};
+use crate::host::{images, infer, int, outputs, serve, strings, texts};
 
 /// Sums in another order, and scores rounded to six decimals.
 const TOLERANCE: f64 = 1e-3;
 
-/// Cases of one version: `text`, `tokens`, and the best `labels` with their `scores`, or `spans`, or both.
+/// Cases of one version: `image`, a path from its folder, or `text` and `tokens`; and the best `labels` with their `scores`, or `spans`, or both.
 fn cases(version: &Path) -> Vec<Value> {
     let text = fs::read_to_string(version.join("golden.jsonl")).expect("every version has golden cases");
     let cases: Vec<Value> =
@@ -42,7 +42,11 @@ fn versions() -> Vec<PathBuf> {
 #[test]
 fn texts_become_the_tokens_that_the_models_were_trained_on() {
     for version in versions() {
-        let tokenizer = Text::load(&Package::open(&version).unwrap()).unwrap();
+        let package = Package::open(&version).unwrap();
+        if package.image_processor.is_some() {
+            continue;
+        }
+        let tokenizer = Text::load(&package).unwrap();
         for case in cases(&version) {
             let text = case["text"].as_str().unwrap();
             let expected: Vec<u32> = serde_json::from_value(case["tokens"].clone()).unwrap();
@@ -58,16 +62,18 @@ async fn answers_are_those_of_the_training_side() {
     for version in versions {
         let package = Package::open(&version).unwrap();
         for case in cases(&version) {
-            let text = case["text"].as_str().unwrap();
-            if text.trim().is_empty() {
+            let name = package.name.as_str();
+            let (mut message, input) = match (case["text"].as_str(), case["image"].as_str()) {
                 // Refused before it gets to a model.
-                continue;
-            }
-            let mut message = texts(package.name.as_str(), &[text]);
+                (Some(text), _) if text.trim().is_empty() => continue,
+                (Some(text), _) => (texts(name, &[text]), text),
+                (None, Some(image)) => (images(name, vec![fs::read(version.join(image)).unwrap()]), image),
+                (None, None) => panic!("{}: neither a text nor an image: {case}", version.display()),
+            };
             message.model_version = package.version.to_string();
             let n_labels = case["labels"].as_array().map_or(1, Vec::len);
             message.parameters.insert("top_k".into(), int(n_labels as i64));
-            let place = format!("{} {}: {text:?}", package.name, package.version);
+            let place = format!("{} {}: {input:?}", package.name, package.version);
             let answer =
                 infer(&host.client, message).await.unwrap_or_else(|refused| panic!("{place}: {refused}"));
             let outputs = outputs(answer);

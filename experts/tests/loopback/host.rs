@@ -103,6 +103,13 @@ pub(crate) fn texts(expert: &str, texts: &[&str]) -> ModelInferRequest {
     request(expert, vec![Tensor { name: "text".into(), shape: vec![texts.len()], data: Data::Bytes(rows) }])
 }
 
+/// The same with one row per file of an image.
+pub(crate) fn images(expert: &str, files: Vec<Vec<u8>>) -> ModelInferRequest {
+    let shape = vec![files.len()];
+    let data = Data::Bytes(files.into_iter().map(Into::into).collect());
+    request(expert, vec![Tensor { name: "image".into(), shape, data }])
+}
+
 pub(crate) fn request(expert: &str, inputs: Vec<Tensor>) -> ModelInferRequest {
     let mut request = ModelInferRequest { model_name: expert.to_owned(), ..ModelInferRequest::default() };
     tensor::set_inputs(&mut request, inputs);

@@ -1,13 +1,10 @@
 //! Images in, labels out; and what is no image is refused with its row, and the host lives on.
 
 use crate::host::{
-    Running, asked, assert_refused, infer, int, metrics, outputs, request, serve, serve_with, settings,
+    Running, asked, assert_refused, images, infer, int, metrics, outputs, serve, serve_with, settings,
     strings, texts,
 };
-use nanogrid_proto::{
-    inference::ModelInferRequest,
-    tensor::{Data, Tensor},
-};
+use nanogrid_proto::tensor::Data;
 use nanogrid_testkit::{
     images::{jpeg, png, png_of},
     packages,
@@ -24,12 +21,6 @@ async fn host() -> (TempDir, Running) {
     let dir = tempfile::tempdir().unwrap();
     let host = serve(&[packages::image_classifier(dir.path(), "colour")]).await;
     (dir, host)
-}
-
-fn images(expert: &str, files: Vec<Vec<u8>>) -> ModelInferRequest {
-    let shape = vec![files.len()];
-    let data = Data::Bytes(files.into_iter().map(Into::into).collect());
-    request(expert, vec![Tensor { name: "image".into(), shape, data }])
 }
 
 #[tokio::test]

@@ -136,8 +136,15 @@ fn missing_default(folder: &Path, version: u32) -> Problem {
 fn check_package(folder: &Path, load: bool) -> Checked {
     let result = Package::open(folder).and_then(|package| {
         if load {
-            if package.task != Task::Tensor {
-                Text::load(&package)?;
+            match package.task {
+                Task::Tensor | Task::ImageClassification => {}
+                Task::TextClassification
+                | Task::TokenClassification
+                | Task::TextToText
+                | Task::Embedding
+                | Task::SpeechToText
+                | Task::TextToSpeech
+                | Task::Series => drop(Text::load(&package)?),
             }
             load_model(&package)?;
         }

@@ -10,7 +10,7 @@ pub(crate) mod launch;
 mod memory;
 pub(crate) mod plan;
 mod ports;
-mod probe;
+pub(crate) mod probe;
 mod process;
 pub(crate) mod run_folder;
 mod settle;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{Grid, nanogrid, stderr, stdout};
-use nanogrid_testkit::packages;
+use nanogrid_testkit::{images, packages};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -166,6 +166,24 @@ fn spans_are_tested_by_their_places_and_the_label_of_the_whole_text_by_its_colum
     let labels = run(&["--label-column", "is"]);
     assert_eq!(labels["classes"][1]["label"], "yes", "{labels:#}");
     assert_eq!(labels["classes"][1]["recall"], 1.0, "{labels:#}");
+}
+
+#[test]
+fn images_are_read_beside_the_file_that_names_them() {
+    let case = Case::new();
+    let package = packages::image_classifier(&case.catalog, "colour");
+    case.data("sky.png", images::png([0, 40, 250]));
+    case.data("apple.jpg", images::jpeg([240, 10, 0]));
+    let rows = case.data("rows.tsv", "image\tlabel\nsky.png\tblue\napple.jpg\tgreen\nnone.png\tred\n");
+    let output = nanogrid(&["eval", "--json", "--package"])
+        .arg(package)
+        .arg("--data")
+        .arg(rows)
+        .output()
+        .expect("runs");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!((&json["rows"]["answered"], &json["accuracy"]["value"]), (&2.into(), &0.5.into()), "{json:#}");
+    assert_eq!(json["failures"][0]["kind"], "unreadable image", "{json:#}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::{
 };
 
 use harness::{nanogrid, root, stderr, stdout};
-use nanogrid_testkit::packages;
-use serde_json::Value;
+use nanogrid_testkit::{images, packages};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const LABELS: [&str; 3] = ["low", "normal", "high"];
@@ -102,6 +102,38 @@ fn an_export_becomes_a_package_that_is_sound_and_is_not_touched_itself() {
     let first: Value = serde_json::from_str(golden.lines().next().expect("a case")).expect("JSON");
     assert_eq!((&first["text"], &first["labels"][0]), (&"high high".into(), &"high".into()));
     assert!(!export.join("version.toml").exists(), "an export stays as it is");
+}
+
+#[test]
+fn an_export_for_images_becomes_a_package_with_its_examples() {
+    let case = Case::new();
+    let export = packages::hugging_face_image_classifier(case.folder.path(), "export", &json!({}));
+    let photos = case.folder.path().join("photos");
+    fs::create_dir_all(&photos).expect("a folder");
+    fs::write(photos.join("sky.png"), images::png([0, 40, 250])).expect("written");
+    fs::write(photos.join("apple.JPG"), images::jpeg([240, 10, 0])).expect("written");
+    fs::write(photos.join("notes.txt"), "no image").expect("written");
+    let output = case.add(&export, &["--images", photos.to_str().expect("UTF-8")]);
+    ok(&output);
+    assert!(stdout(&output).contains("--image photo.jpg"), "{output:?}");
+    assert!(is_sound(&case.urgency()).contains("urgency v1, image-classification, 3 labels"));
+    let golden = fs::read_to_string(case.urgency().join("1/golden.jsonl")).expect("golden cases");
+    let cases: Vec<Value> = golden.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let said: Vec<_> =
+        cases.iter().map(|case| (case["image"].as_str(), case["labels"][0].as_str())).collect();
+    assert_eq!(said, [(Some("golden/apple.JPG"), Some("red")), (Some("golden/sky.png"), Some("blue"))]);
+    assert!(case.urgency().join("1/golden/sky.png").is_file());
+}
+
+#[test]
+fn an_export_for_images_that_does_not_say_how_they_are_prepared_is_refused() {
+    let case = Case::new();
+    let export =
+        packages::hugging_face_image_classifier(case.folder.path(), "export", &json!({"resample": 9}));
+    let says = ["preprocessor_config.json", "resample: must be a filter of Pillow, 0 to 5: 9"];
+    case.refused(&case.add(&export, &[]), &says);
+    fs::remove_file(export.join("preprocessor_config.json")).expect("it was there");
+    case.refused(&case.add(&export, &[]), &["preprocessor_config.json", "there is no such file"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use nanogrid_proto::{
     inference::{ModelInferRequest, grpc_inference_service_client::GrpcInferenceServiceClient},
     tensor::{self, Data, Tensor},
 };
+use nanogrid_testkit::{images, packages};
 use serde_json::Value;
 
 const MONEY: &str = "i need to move 200 dollars from savings to checking";
@@ -69,6 +70,31 @@ fn experts_lists_who_is_there() {
         assert_eq!(endpoint["address"], grid.process(name)["address"], "{endpoint:#}");
         assert!(endpoint["memory"].as_u64().expect("a number") > 1 << 20, "{endpoint:#}");
     }
+}
+
+#[test]
+fn an_image_is_seen_by_whoever_takes_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = folder.path().join("catalog");
+    packages::image_classifier(&catalog, "colour");
+    packages::text_classifier(&catalog, "weather", &["sun", "rain"]);
+    let grid = Grid::up(&["--catalog", catalog.to_str().expect("UTF-8")]);
+    let served = &grid.process("colour")["serves"][0];
+    assert!(!served["first_answer"].is_null(), "{served:#}");
+
+    let photo = folder.path().join("sky.png");
+    std::fs::write(&photo, images::png([0, 40, 250])).expect("written");
+    let photo = photo.to_str().expect("UTF-8");
+    let answer = grid.json(0, &["infer", "--image", photo, "--top-k", "2"]);
+    assert_eq!(label(&answer, "colour"), "blue");
+    assert_eq!(answer["outcomes"].as_array().expect("a list").len(), 1, "{answer:#}");
+
+    let gif = folder.path().join("sky.gif");
+    std::fs::write(&gif, b"GIF89a").expect("written");
+    let refused = grid.json(3, &["infer", "--image", gif.to_str().expect("UTF-8")]);
+    let cause = refused["missing"][0]["cause"].as_str().expect("text");
+    assert!(cause.contains("Gif") && cause.contains("PNG or JPEG"), "{refused:#}");
+    assert_eq!(refused["missing"][0]["retryable"], false, "{refused:#}");
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@
 //! over what once broke, which is kept among the seeds.
 
 mod files;
+mod images;
 mod json;
 mod rows;
 mod tensors;
 mod timeout;
 
 pub use files::{grid_file, package_manifests, process_settings};
+pub use images::images;
 pub use json::json;
 pub use rows::rows;
 pub use tensors::tensors;

@@ -48,6 +48,11 @@ fn json() {
 }
 
 #[test]
+fn images() {
+    replay("images", nanogrid_fuzz::images);
+}
+
+#[test]
 fn rows() {
     replay("rows", nanogrid_fuzz::rows);
 }

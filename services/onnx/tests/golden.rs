@@ -7,8 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nanogrid_onnx::{Inline, Package, Ranking, Tagging, Text};
-use nanogrid_settings::Task;
+use nanogrid_onnx::{
+    ImageLimits, ImageProcessor, Inline, Model, ModelOptions, Package, Ranking, Tagging, Text,
+};
+use nanogrid_settings::{Task, package::NumBeams};
 use serde::Deserialize;
 
 /// Kernels differ between processors, and quantised ones round differently.
@@ -16,14 +18,26 @@ const TOLERANCE: f32 = 0.02;
 
 #[derive(Deserialize)]
 struct Golden {
+    #[serde(default)]
     text: String,
+    #[serde(default)]
     tokens: Vec<u32>,
+    /// Of an expert for images: the file, from the version's folder.
+    image: Option<String>,
     #[serde(default)]
     labels: Vec<String>,
     #[serde(default)]
     scores: Vec<f32>,
     /// Of an expert that finds spans; what its format tells is found elsewhere, and is not looked at here.
     spans: Option<Vec<Span>>,
+    /// Of an expert that answers with texts: what it answers, following as many hypotheses as its package says.
+    output: Option<Output>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    text: String,
+    score: f32,
 }
 
 #[derive(Deserialize)]
@@ -81,11 +95,70 @@ fn difference(golden: &Golden, text: &Text, model: &Inline, ranking: &Ranking) -
     if tokens.ids != golden.tokens {
         return Some(format!("tokens: expected {:?}, found {:?}", golden.tokens, tokens.ids));
     }
-    let logits = match model.run(&tokens) {
-        Ok(logits) => logits,
-        Err(error) => return Some(error.to_string()),
+    match model.run(&tokens) {
+        Ok(logits) => label_difference(golden, &logits, ranking),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn load(package: &Package) -> Model {
+    let options = ModelOptions {
+        workers: NonZeroUsize::MIN,
+        queue: NonZeroUsize::MIN,
+        max_batch_rows: NonZeroUsize::MIN,
+        max_batch_tokens: NonZeroUsize::MIN,
+        max_batch_pixels: NonZeroUsize::MIN,
+        intra_op_threads: NonZeroUsize::MIN,
     };
-    let all = ranking.top(&logits, usize::MAX);
+    Model::load(package, &options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is wrong with the cases of a package that answers with texts.
+fn check_generated(package: &Package, num_beams: NumBeams, goldens: &[Golden]) -> Vec<String> {
+    let text = Text::load(package).unwrap_or_else(|error| panic!("{error}"));
+    let model = load(package);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let difference = |golden: &Golden| {
+        let expected = golden.output.as_ref().expect("a case of a text");
+        let tokens = text.encode(&golden.text).unwrap_or_else(|error| panic!("{error}"));
+        if tokens.ids != golden.tokens {
+            return Some(format!("tokens: expected {:?}, found {:?}", golden.tokens, tokens.ids));
+        }
+        let generated =
+            runtime.block_on(model.generate(vec![tokens], num_beams, None)).unwrap().texts.remove(0);
+        let (found, score) = (text.decode(&generated.ids).unwrap(), generated.score);
+        let fits = found == expected.text && (score - expected.score).abs() <= TOLERANCE;
+        (!fits).then(|| format!("expected {:?} {}, found {found:?} {score}", expected.text, expected.score))
+    };
+    let named = |golden: &Golden| {
+        difference(golden).map(|said| format!("{}: {:?}: {said}", package.folder.display(), golden.text))
+    };
+    goldens.iter().filter_map(named).collect()
+}
+
+/// What is wrong with the cases of a package for images.
+fn check_images(package: &Package, goldens: &[Golden]) -> Vec<String> {
+    let limits = ImageLimits {
+        max_bytes: NonZeroUsize::new(16 << 20).unwrap(),
+        max_pixels: NonZeroUsize::new(16 << 20).unwrap(),
+    };
+    let processor = ImageProcessor::new(package.image_processor.unwrap(), limits);
+    let model = load(package);
+    let ranking = Ranking::new(package);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let difference = |golden: &Golden| {
+        let image = golden.image.as_ref().expect("a case of an image");
+        let file = fs::read(package.folder.join(image)).unwrap_or_else(|error| panic!("{image}: {error}"));
+        let pixels = processor.process(&file).unwrap_or_else(|error| panic!("{image}: {error}"));
+        let run = runtime.block_on(model.run_images(vec![pixels], None)).unwrap();
+        let difference = label_difference(golden, &run.logits[0], &ranking)?;
+        Some(format!("{}: {image}: {difference}", package.folder.display()))
+    };
+    goldens.iter().filter_map(difference).collect()
+}
+
+fn label_difference(golden: &Golden, logits: &[f32], ranking: &Ranking) -> Option<String> {
+    let all = ranking.top(logits, usize::MAX);
     if all.first().map(|best| best.label) != golden.labels.first().map(String::as_str) {
         return Some(format!("expected {} first, found {:?}", golden.labels[0], &all[..all.len().min(3)]));
     }
@@ -99,15 +172,21 @@ fn difference(golden: &Golden, text: &Text, model: &Inline, ranking: &Ranking) -
 
 fn check(version: &Path) -> Vec<String> {
     let package = Package::open(version).unwrap_or_else(|error| panic!("{error}"));
+    let lines = fs::read_to_string(version.join("golden.jsonl")).expect("found a moment ago");
+    let goldens: Vec<Golden> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a golden case")).collect();
+    assert!(goldens.len() >= 40, "{}: only {} golden cases", version.display(), goldens.len());
+    if package.image_processor.is_some() {
+        return check_images(&package, &goldens);
+    }
+    if let Some(generation) = package.generation {
+        return check_generated(&package, generation.num_beams, &goldens);
+    }
     let text = Text::load(&package).unwrap_or_else(|error| panic!("{error}"));
     let model = Inline::load(&package, NonZeroUsize::MIN).unwrap_or_else(|error| panic!("{error}"));
     let ranking = Ranking::new(&package);
     let tagging = (package.task == Task::TokenClassification)
         .then(|| Tagging::new(&package).unwrap_or_else(|error| panic!("{error}")));
-    let lines = fs::read_to_string(version.join("golden.jsonl")).expect("found a moment ago");
-    let goldens: Vec<Golden> =
-        lines.lines().map(|line| serde_json::from_str(line).expect("a golden case")).collect();
-    assert!(goldens.len() >= 40, "{}: only {} golden cases", version.display(), goldens.len());
     goldens
         .iter()
         .filter_map(|golden| {

@@ -20,7 +20,10 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::eval::{answer::Answered, target::Target};
+use crate::{
+    eval::{answer::Answered, target::Target},
+    up::probe::first_question,
+};
 
 /// A call that takes longer is no answer any more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -159,7 +162,8 @@ impl Asker {
 
 /// Every label that the expert can give; `None` when it does not say.
 pub(crate) async fn labels(target: &Target) -> Option<BTreeSet<String>> {
-    let mut message = question(&target.expert, &target.version, "text", Bytes::from_static(b"hello"));
+    let (input, bytes) = first_question(target.task)?;
+    let mut message = question(&target.expert, &target.version, input, Bytes::from_static(bytes));
     ask_for(&mut message, ALL);
     let (response, _) = send(&target.client, message).await.ok()?;
     let labels = Answered::read(response.into_inner()).ok()?.labels_from(0.0);

@@ -64,7 +64,8 @@ impl Target {
             behind_router: true,
             host: None,
         };
-        let labels = if task == Task::TextClassification { ask::labels(&target).await } else { None };
+        let says_all = matches!(task, Task::TextClassification | Task::ImageClassification);
+        let labels = if says_all { ask::labels(&target).await } else { None };
         Ok(Self { labels, ..target })
     }
 

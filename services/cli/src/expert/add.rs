@@ -25,8 +25,8 @@ use crate::{
     up::{CATALOG, folders},
 };
 
-const HELP: &str = "FOLDER is what exporters of the Hugging Face ecosystem write: model.onnx or onnx/model.onnx, tokenizer.json,
-and config.json with id2label. It is checked: that everything is there, loads and runs; that the model has an
+const HELP: &str = "FOLDER is what exporters of the Hugging Face ecosystem write: model.onnx or onnx/model.onnx, tokenizer.json
+(for images preprocessor_config.json), and config.json with id2label. It is checked: that everything is there, loads and runs; that the model has an
 output for each label; that it knows every token and can read as many as it says. Everything that is wrong is
 told at once, and then nothing is changed.
 
@@ -67,6 +67,9 @@ pub(crate) struct Add {
     /// Texts, one a line: what the model answers to them is kept in the package as golden cases
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
+    /// The same of images: a folder of PNG and JPEG files, which are copied
+    #[arg(long, value_name = "FOLDER", conflicts_with = "texts")]
+    images: Option<PathBuf>,
 }
 
 /// The expert that the version is for.
@@ -80,11 +83,12 @@ impl Add {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Error> {
         let home = Home::find(&self.catalog, &self.name)?;
         let mut problems = Vec::new();
-        let export = Export::look(&self.from, self.model.as_deref(), &mut problems);
-        let task = self.task(&home, &export, &mut problems);
+        let said = self.task(&home, &mut problems);
+        let export = Export::look(&self.from, self.model.as_deref(), said, &mut problems);
+        refuse_task(export.task, &mut problems);
         self.refuse(problems)?;
 
-        let stage = self.stage(&home, &export, task)?;
+        let stage = self.stage(&home, &export)?;
         let staged = stage.path().join(self.name.as_str());
         let folder = staged.join(home.version.to_string());
         let (package, n_golden) = self.check(&folder, &export, home.version).await?;
@@ -109,34 +113,20 @@ impl Add {
         Error::NoExpert { what: self.from.display().to_string(), problems }
     }
 
-    fn task(&self, home: &Home, export: &Export, problems: &mut Vec<String>) -> Task {
-        let task = match (home.manifest.as_ref().map(|manifest| manifest.task), self.task) {
+    /// As the expert that is there does it, or as it was said.
+    fn task(&self, home: &Home, problems: &mut Vec<String>) -> Option<Task> {
+        match (home.manifest.as_ref().map(|manifest| manifest.task), self.task) {
             (Some(there), Some(said)) if there != said => {
                 problems
                     .push(format!("--task: `{}` does {there} already, and cannot do {said} too", self.name));
-                there
+                Some(there)
             }
-            (Some(there), _) => there,
-            (None, said) => said.or_else(|| export.task()).unwrap_or(Task::TextClassification),
-        };
-        match task {
-            Task::TextClassification | Task::TokenClassification => {}
-            Task::TextToText
-            | Task::Embedding
-            | Task::ImageClassification
-            | Task::SpeechToText
-            | Task::TextToSpeech
-            | Task::Series
-            | Task::Tensor => problems.push(format!(
-                "--task: packages for {task} are not made here; write their version.toml by hand, and check it with \
-                 `nanogrid check`"
-            )),
+            (there, said) => there.or(said),
         }
-        task
     }
 
     /// In the catalog, so that moving in is a renaming, and hidden, so that nobody serves it.
-    fn stage(&self, home: &Home, export: &Export, task: Task) -> Result<TempDir, Error> {
+    fn stage(&self, home: &Home, export: &Export) -> Result<TempDir, Error> {
         fs::create_dir_all(&self.catalog).map_err(Error::file("cannot make the folder", &self.catalog))?;
         let stage = tempfile::Builder::new()
             .prefix(&format!(".{}-", self.name))
@@ -145,10 +135,10 @@ impl Add {
         let expert = stage.path().join(self.name.as_str());
         let version = expert.join(home.version.to_string());
         fs::create_dir_all(&version).map_err(Error::file("cannot make the folder", &version))?;
-        let description = description(export, task);
+        let description = description(export);
         let title = self.title.clone().unwrap_or_else(|| self.name.as_str().replace('-', " "));
         let manifest = expert.join("expert.toml");
-        fs::write(&manifest, new::expert_toml(&self.name, task, &title, &description))
+        fs::write(&manifest, new::expert_toml(&self.name, export.task, &title, &description))
             .map_err(Error::file("cannot write", &manifest))?;
         for (from, name) in &export.files {
             fs::copy(from, version.join(name)).map_err(Error::file("cannot copy", from))?;
@@ -180,22 +170,38 @@ impl Add {
         let loaded = Loaded::load(package)
             .map_err(|errors| self.no_expert(errors.into_iter().flat_map(told).collect()))?;
         self.refuse(golden::probe(&loaded).await)?;
-        let n_golden = match &self.texts {
-            Some(texts) => Some(loaded.record(texts).await?),
-            None => None,
+        let n_golden = match (&self.texts, &self.images) {
+            (Some(texts), _) => Some(loaded.record_texts(texts).await?),
+            (None, Some(images)) => Some(loaded.record_images(images).await?),
+            (None, None) => None,
         };
         manifest::write(&loaded.package, &loaded.model, export, version, self.licence.as_deref())?;
         Ok((Package::open(folder)?, n_golden))
     }
 }
 
+fn refuse_task(task: Task, problems: &mut Vec<String>) {
+    match task {
+        Task::TextClassification | Task::TokenClassification | Task::ImageClassification => {}
+        Task::TextToText
+        | Task::Embedding
+        | Task::SpeechToText
+        | Task::TextToSpeech
+        | Task::Series
+        | Task::Tensor => problems.push(format!(
+            "--task: packages for {task} are not made here; write their version.toml by hand, and check it with \
+             `nanogrid check`"
+        )),
+    }
+}
+
 /// What config.json knows of it.
-fn description(export: &Export, task: Task) -> String {
+fn description(export: &Export) -> String {
     const SHOWN: usize = 5;
     let config = nanogrid_settings::HfConfig::read(&export.folder).ok().flatten();
     let labels = config.map(|config| config.labels).unwrap_or_default();
     // Labels of words say where an entity begins and goes on; what it is counts here.
-    let mut names: Vec<&str> = match task {
+    let mut names: Vec<&str> = match export.task {
         Task::TokenClassification => labels.iter().filter_map(|label| label.strip_prefix("B-")).collect(),
         Task::TextClassification
         | Task::TextToText
@@ -208,7 +214,8 @@ fn description(export: &Export, task: Task) -> String {
     };
     let (n, more) = (names.len(), if names.len() > SHOWN { ", .." } else { "" });
     names.truncate(SHOWN);
-    let what = if task == Task::TokenClassification { "Finds spans of" } else { "Answers with one of" };
+    let what =
+        if export.task == Task::TokenClassification { "Finds spans of" } else { "Answers with one of" };
     format!("{what} {n} kinds: {}{more}.", names.join(", "))
 }
 
@@ -302,7 +309,9 @@ impl About<'_> {
                 before.default_version
             )),
             None => {
-                text.push_str(&format!("serve it: nanogrid up; nanogrid infer --expert {name} \"a text\"\n"))
+                let asked =
+                    if *task == Task::ImageClassification { "--image photo.jpg" } else { "\"a text\"" };
+                text.push_str(&format!("serve it: nanogrid up; nanogrid infer --expert {name} {asked}\n"))
             }
         }
         text

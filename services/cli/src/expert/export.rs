@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nanogrid_settings::{HfConfig, Task};
+use nanogrid_settings::{HfConfig, ImageProcessorConfig, Task};
 use serde_json::Value;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
 pub(crate) const MODEL: &str = "model.onnx";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const CONFIG: &str = "config.json";
+const IMAGE_PROCESSOR: &str = "preprocessor_config.json";
 /// Says how long a text may be; not every export has it.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
@@ -24,14 +25,25 @@ pub(crate) struct Export {
     pub(crate) weights: Weights,
     /// e.g. `DistilBertForSequenceClassification`
     pub(crate) architecture: Option<String>,
+    /// What the model is for: as said, else by config.json.
+    pub(crate) task: Task,
 }
 
 impl Export {
     /// Everything that is wrong goes to `problems`.
-    pub(crate) fn look(folder: &Path, model: Option<&Path>, problems: &mut Vec<String>) -> Self {
+    pub(crate) fn look(
+        folder: &Path,
+        model: Option<&Path>,
+        task: Option<Task>,
+        problems: &mut Vec<String>,
+    ) -> Self {
         let mut files = Vec::new();
         let config = folder.join(CONFIG);
-        for name in [TOKENIZER, CONFIG] {
+        let read = HfConfig::read(folder);
+        let of_config = read.as_ref().ok().and_then(|config| config.as_ref()?.task);
+        let task = task.or(of_config).unwrap_or(Task::TextClassification);
+        let input = if task == Task::ImageClassification { IMAGE_PROCESSOR } else { TOKENIZER };
+        for name in [input, CONFIG] {
             let path = folder.join(name);
             if path.is_file() {
                 files.push((path, name.to_owned()));
@@ -39,11 +51,11 @@ impl Export {
                 problems.push(format!("{}: there is no such file; an export needs it", path.display()));
             }
         }
-        if config.is_file()
-            && let Err(error) = HfConfig::read(folder)
-        {
-            problems.extend(check::of_settings(error).iter().map(ToString::to_string));
+        let mut refused: Vec<_> = read.err().into_iter().collect();
+        if task == Task::ImageClassification && folder.join(IMAGE_PROCESSOR).is_file() {
+            refused.extend(ImageProcessorConfig::read(folder).err());
         }
+        problems.extend(refused.into_iter().flat_map(check::of_settings).map(|problem| problem.to_string()));
         let optional = folder.join(TOKENIZER_CONFIG);
         if optional.is_file() {
             files.push((optional, TOKENIZER_CONFIG.to_owned()));
@@ -62,20 +74,7 @@ impl Export {
             }
             Err(problem) => problems.push(problem),
         }
-        Self { folder: folder.to_owned(), files, weights: found, architecture: architecture(&config) }
-    }
-
-    /// What the architecture says that the model does.
-    pub(crate) fn task(&self) -> Option<Task> {
-        let architecture = self.architecture.as_deref()?;
-        [
-            ("ForSequenceClassification", Task::TextClassification),
-            ("ForTokenClassification", Task::TokenClassification),
-            ("ForImageClassification", Task::ImageClassification),
-        ]
-        .into_iter()
-        .find(|(end, _)| architecture.ends_with(end))
-        .map(|(_, task)| task)
+        Self { folder: folder.to_owned(), files, weights: found, architecture: architecture(&config), task }
     }
 }
 

@@ -88,13 +88,13 @@ fn tensor(outlet: &Outlet) -> Tensor {
     Tensor { name: outlet.name.clone(), datatype: outlet.datatype.as_str(), shape: outlet.shape.clone() }
 }
 
-/// Of every file; a model may be larger than the memory that is free.
+/// Of every file, but those in folders, which are examples; a model may be larger than the memory that is free.
 fn digests(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
     let mut digests = BTreeMap::new();
     for entry in folder.read_dir().map_err(Error::file("cannot read", folder))? {
         let path = entry.map_err(Error::file("cannot read", folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name == FILE {
+        if name == FILE || path.is_dir() {
             continue;
         }
         let mut hasher = Sha256::new();

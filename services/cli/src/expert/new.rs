@@ -73,7 +73,7 @@ fn files(name: &ExpertName, task: Task, title: Option<&str>) -> Vec<(&'static st
     let mut files = vec![
         (
             "expert.toml",
-            expert_toml(name, task, &title, "To be written: what it says of a text, in two sentences."),
+            expert_toml(name, task, &title, "To be written: what it says of what, in two sentences."),
         ),
         ("README.md", card(name)),
     ];
@@ -105,7 +105,7 @@ pub(crate) fn expert_toml(name: &ExpertName, task: Task, title: &str, descriptio
 
 fn card(name: &ExpertName) -> String {
     format!(
-        "# {name}\n\nWhat it says, of which texts.\n\n## Accuracy\n\nMeasured on data that it was not trained on, with \
+        "# {name}\n\nWhat it says, of what.\n\n## Accuracy\n\nMeasured on data that it was not trained on, with \
          intervals: `nanogrid eval --expert {name} --data dev.tsv`.\n\n## Data\n\nWhich sets it was trained on, from \
          where, under which licences.\n\n## Limits\n\n- What it is bad at, and what it must not be used for.\n\n## \
          Errors\n\nExamples of what it gets wrong.\n"

@@ -34,6 +34,9 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 /// The first question to everyone. What is answered does not matter here.
 const QUESTION: &str = "hello";
 
+/// The same to whoever looks at images: a PNG of one pixel.
+const PIXEL: &[u8] = include_bytes!("pixel.png");
+
 /// What a process answers for.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -65,7 +68,7 @@ impl Target {
         }
     }
 
-    /// False where nothing was asked, because the task takes no text.
+    /// False where nothing was asked, because the task takes neither text nor an image.
     async fn ask(&self, channel: Channel) -> Result<bool, Status> {
         match self {
             Self::Router => {
@@ -77,15 +80,13 @@ impl Target {
                 Ok(true)
             }
             Self::Expert { name, task, .. } => {
-                if !takes_text(*task) {
-                    return Ok(false);
-                }
+                let Some((input, question)) = first_question(*task) else { return Ok(false) };
                 let mut request =
                     ModelInferRequest { model_name: name.to_string(), ..ModelInferRequest::default() };
-                let data = Data::Bytes(vec![QUESTION.into()]);
+                let data = Data::Bytes(vec![question.into()]);
                 tensor::set_inputs(
                     &mut request,
-                    vec![Tensor { name: "text".to_owned(), shape: vec![1], data }],
+                    vec![Tensor { name: input.to_owned(), shape: vec![1], data }],
                 );
                 GrpcInferenceServiceClient::new(channel).model_infer(request).await?;
                 Ok(true)
@@ -94,14 +95,16 @@ impl Target {
     }
 }
 
-fn takes_text(task: Task) -> bool {
+/// The input of an expert for `task`, and what it is asked first.
+pub(crate) fn first_question(task: Task) -> Option<(&'static str, &'static [u8])> {
     match task {
         Task::TextClassification
         | Task::TokenClassification
         | Task::TextToText
         | Task::Embedding
-        | Task::TextToSpeech => true,
-        Task::ImageClassification | Task::SpeechToText | Task::Series | Task::Tensor => false,
+        | Task::TextToSpeech => Some(("text", QUESTION.as_bytes())),
+        Task::ImageClassification => Some(("image", PIXEL)),
+        Task::SpeechToText | Task::Series | Task::Tensor => None,
     }
 }
 
