@@ -43,6 +43,7 @@ const HELP: &str = "The file, plain or packed as .xz or .gz:
   .jsonl   one object a line: {\"text\": \"..\", \"label\": \"..\"}, or \"label\": [\"..\", ..] where several may be right
            for spans {\"tokens\": [\"..\"], \"tags\": [\"B-person\", \"O\"]}, or {\"text\": \"..\", \"spans\": [{\"entity\": \"..\",
            \"start\": 0, \"end\": 5}]}
+           for texts {\"text\": \"..\", \"reference\": \"..\"}
   For an expert for images, the column `image` holds paths, beside the file where they are relative.
 
 Rows go to the expert over the Open Inference Protocol, one a request, as the first that a busy grid refuses; what it
@@ -52,6 +53,8 @@ What is measured:
   accuracy   rows answered exactly right, with Wilson's 95 % interval; of the rows that were answered at all
   macro-F1   mean F1 of the labels in the data, micro-F1 of all labels or spans together; 95 % by 1000 resamples
   A span counts when its first and last byte and its entity are right.
+  chrF       of texts: how far they agree with the reference in sequences of 1 to 6 characters, 0 to 100, as sacreBLEU
+             counts it; accuracy is the share of texts that are equal to it
 
 Exit codes:
   0  every row was answered
@@ -86,7 +89,7 @@ pub(crate) struct Eval {
     /// Column, or key, of the texts [default: text, or image]
     #[arg(long, value_name = "NAME")]
     text_column: Option<String>,
-    /// Column, or key, of the labels [default: label; for spans: tags or spans]
+    /// Column, or key, of the labels [default: label; for spans: tags or spans; for texts: reference]
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
     /// Several labels may be right, and this is between them, e.g. `,`
@@ -198,15 +201,11 @@ impl Eval {
                 Wanted::Labels,
                 Input::Image { beside: self.data.parent().map(PathBuf::from).unwrap_or_default() },
             ),
-            Task::TextToText
-            | Task::Embedding
-            | Task::SpeechToText
-            | Task::TextToSpeech
-            | Task::Series
-            | Task::Tensor => {
+            Task::TextToText => (Wanted::Text, Input::Text),
+            Task::Embedding | Task::SpeechToText | Task::TextToSpeech | Task::Series | Task::Tensor => {
                 let problem = format!(
-                    "an expert for {task} cannot be tested like this: labels and spans can, of text-classification, \
-                     token-classification and image-classification"
+                    "an expert for {task} cannot be tested like this: labels, spans and texts can, of text-classification, \
+                     token-classification, image-classification and text-to-text"
                 );
                 return Err(Error::Package { problem });
             }

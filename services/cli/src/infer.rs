@@ -111,7 +111,7 @@ fn rows(answer: &Answer) -> Vec<(String, Option<f32>)> {
             });
             whole.chain(spans).collect()
         }
-        Answer::Text(found) => vec![(found.text.clone(), None)],
+        Answer::Text(found) => vec![(found.text.clone(), Some(found.score))],
         Answer::Audio(found) => vec![(format!("a WAV file of {} bytes: use --json", found.wav.len()), None)],
         Answer::Vector(found) => vec![(sample(&found.values), None)],
         Answer::Boxes(found) => found

@@ -1,5 +1,5 @@
 //! JSON lines: `{"text": .., "label": ..}` for labels; `{"tokens": [..], "tags": [..]}` or `{"text": .., "spans": [..]}` for
-//! spans.
+//! spans; `{"text": .., "reference": ..}` for texts.
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,14 @@ pub(crate) fn row(line: &str, layout: &Layout) -> Result<Option<(String, Truth)>
     }
     match layout.wanted {
         Wanted::Labels => Ok(Some((text(&object, layout)?, labels(&object, layout)?))),
+        Wanted::Text => {
+            let text = text(&object, layout)?;
+            let value = get(&object, &layout.label)?;
+            let reference = value
+                .as_str()
+                .ok_or_else(|| format!("`{}` must be a text, and is {}", layout.label, kind(value)))?;
+            Ok(Some((text, truth::text(reference, &layout.label)?)))
+        }
         Wanted::Spans => {
             let (text, found) = if object.contains_key(TAGS) {
                 let given = object.contains_key(&layout.text).then(|| text(&object, layout)).transpose()?;

@@ -11,7 +11,7 @@ pub struct Layout {
     pub wanted: Wanted,
     /// Column, or key, of the texts.
     pub text: String,
-    /// Column, or key, of the labels.
+    /// Column, or key, of the labels, or of the texts that are right.
     pub label: String,
     /// What stands between several labels in one place; `None` = each place holds one label.
     pub separator: Option<String>,
@@ -39,6 +39,8 @@ pub enum Wanted {
     Labels,
     /// Spans of it.
     Spans,
+    /// Another text.
+    Text,
 }
 
 /// What the offsets of spans count.
@@ -65,13 +67,13 @@ impl Format {
 }
 
 impl Layout {
-    /// `text` and `label`, nothing renamed, every row.
+    /// `text`, and `label` or `reference`; nothing renamed, every row.
     pub fn new(format: Format, wanted: Wanted) -> Self {
         Self {
             format,
             wanted,
             text: "text".to_owned(),
-            label: "label".to_owned(),
+            label: if wanted == Wanted::Text { "reference" } else { "label" }.to_owned(),
             separator: None,
             rename: HashMap::new(),
             only: Vec::new(),

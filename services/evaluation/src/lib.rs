@@ -11,6 +11,7 @@
 //! asked about, and intervals come from resamples that are counted along the way.
 
 mod bio;
+mod chrf;
 mod classes;
 mod interval;
 mod json;

@@ -95,7 +95,7 @@ impl<R: BufRead> Reader<R> {
     /// Whether there may be several labels is a property of the file, and not of a row.
     fn alike(&mut self, truth: Truth) -> Result<Truth, String> {
         let is_list = match &truth {
-            Truth::Spans(_) => return Ok(truth),
+            Truth::Spans(_) | Truth::Text(_) => return Ok(truth),
             Truth::Labels(_) => true,
             Truth::Label(_) => false,
         };

@@ -23,6 +23,8 @@ pub struct Summary {
     pub answered: Option<(Estimate, Option<Estimate>)>,
     /// What was wrong with the spans; `None` where there are none.
     pub span_errors: Option<SpanErrors>,
+    /// chrF of the texts, 0 to 100; `None` where there are none.
+    pub chrf: Option<f64>,
     /// Every label seen, in the data or in an answer, sorted by name.
     pub classes: Vec<Class>,
     /// Which labels were taken for which, most frequent first; what was right is not among them.
@@ -97,6 +99,7 @@ impl Tally {
             scope,
             answered: answered.map(|share| (share, wilson(rows.right, n_answered))),
             span_errors: (self.kind == Some(Kind::Spans)).then_some(self.spans),
+            chrf: (self.kind == Some(Kind::Text)).then(|| self.chrf.score()),
             classes: self.class_table(),
             confused: self.confusions(),
         }

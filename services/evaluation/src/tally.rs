@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, Poisson};
 
-use crate::{Answer, Span, SpanErrors, TooManyLabels, Truth, classes::Classes};
+use crate::{Answer, Span, SpanErrors, TooManyLabels, Truth, chrf::Chrf, classes::Classes};
 
 /// As many as the training kit draws.
 pub(crate) const RESAMPLES: usize = 1000;
@@ -26,6 +26,7 @@ pub struct Tally {
     pub(crate) rows: Rows,
     pub(crate) outside: Outside,
     pub(crate) spans: SpanErrors,
+    pub(crate) chrf: Chrf,
     pub(crate) kind: Option<Kind>,
     seed: u64,
 }
@@ -66,6 +67,7 @@ pub(crate) enum Kind {
     Label,
     Labels,
     Spans,
+    Text,
 }
 
 /// What a row says about a class.
@@ -87,6 +89,7 @@ impl Tally {
             rows: Rows::default(),
             outside: Outside::default(),
             spans: SpanErrors::default(),
+            chrf: Chrf::default(),
             kind: None,
             seed,
         }
@@ -102,7 +105,7 @@ impl Tally {
                 self.kind = Some(Kind::Label);
                 let answer = match answer {
                     Answer::Label(label) => label.as_deref(),
-                    Answer::Labels(_) | Answer::Spans(_) => None,
+                    Answer::Labels(_) | Answer::Spans(_) | Answer::Text(_) => None,
                 };
                 self.label(truth, answer)?
             }
@@ -110,7 +113,7 @@ impl Tally {
                 self.kind = Some(Kind::Labels);
                 let answer = match answer {
                     Answer::Labels(labels) => labels.as_slice(),
-                    Answer::Label(_) | Answer::Spans(_) => &[],
+                    Answer::Label(_) | Answer::Spans(_) | Answer::Text(_) => &[],
                 };
                 self.labels(truth, answer)?
             }
@@ -118,9 +121,19 @@ impl Tally {
                 self.kind = Some(Kind::Spans);
                 let answer = match answer {
                     Answer::Spans(spans) => spans.as_slice(),
-                    Answer::Label(_) | Answer::Labels(_) => &[],
+                    Answer::Label(_) | Answer::Labels(_) | Answer::Text(_) => &[],
                 };
                 self.spans(truth, answer)?
+            }
+            (Truth::Text(truth), answer) => {
+                self.kind = Some(Kind::Text);
+                let answer = match answer {
+                    Answer::Text(text) => text.as_str(),
+                    Answer::Label(_) | Answer::Labels(_) | Answer::Spans(_) => "",
+                };
+                self.row(truth.trim() == answer.trim());
+                self.chrf.add(answer, truth);
+                Vec::new()
             }
         };
         self.count(row, &events);

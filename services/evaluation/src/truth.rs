@@ -20,6 +20,8 @@ pub enum Truth {
     Labels(Vec<String>),
     /// These spans and no others.
     Spans(Vec<Span>),
+    /// This text, such as a translation; another may be as good.
+    Text(String),
 }
 
 /// What an expert says to a text.
@@ -31,6 +33,8 @@ pub enum Answer {
     Labels(Vec<String>),
     /// These spans.
     Spans(Vec<Span>),
+    /// A text.
+    Text(String),
 }
 
 /// A part of a text, by bytes of its UTF-8, end exclusive.
@@ -42,6 +46,15 @@ pub struct Span {
     pub end: usize,
     /// What it is.
     pub entity: String,
+}
+
+/// `column` is where it stands.
+pub(crate) fn text(text: &str, column: &str) -> Result<Truth, String> {
+    if text.trim().is_empty() {
+        Err(format!("`{column}` is empty"))
+    } else {
+        Ok(Truth::Text(text.to_owned()))
+    }
 }
 
 /// As a set.

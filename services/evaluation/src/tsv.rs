@@ -54,7 +54,9 @@ pub(crate) fn row(line: &str, header: &Header, layout: &Layout) -> Result<Option
         return Ok(None);
     }
     let written = fields[header.label];
-    let truth = if layout.separator.is_some() {
+    let truth = if layout.wanted == Wanted::Text {
+        truth::text(written, &layout.label)?
+    } else if layout.separator.is_some() {
         truth::labels(layout.split(written))
     } else if written.trim().is_empty() {
         return Err(format!("`{}` is empty", layout.label));

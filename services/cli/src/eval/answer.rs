@@ -1,4 +1,4 @@
-//! What an answer holds: labels of the whole text, spans of it, or both.
+//! What an answer holds: labels of the whole text, spans of it, or both; or another text.
 
 use bytes::Bytes;
 use nanogrid_evaluation::Span;
@@ -14,6 +14,7 @@ pub(crate) struct Answered {
     /// Best first.
     labels: Vec<(String, f32)>,
     spans: Vec<(Span, f32)>,
+    text: Option<String>,
 }
 
 impl Answered {
@@ -26,6 +27,7 @@ impl Answered {
             Some(outputs.swap_remove(idx))
         };
         let (entity, start, end) = (take("entity"), take("start"), take("end"));
+        let text = take("text");
         let (label, score, label_score) = (take("label"), take("score"), take("label_score"));
         let mut answered = Self::default();
         let of_labels = if entity.is_some() { label_score } else { score.clone() };
@@ -40,7 +42,14 @@ impl Answered {
             let span = |((start, end), (entity, score))| (Span { start, end, entity }, score);
             answered.spans = pairs(places, named).map_err(wrong)?.into_iter().map(span).collect();
         }
+        if let Some(text) = text {
+            answered.text = texts(text).map_err(wrong)?.into_iter().next();
+        }
         Ok(answered)
+    }
+
+    pub(crate) fn text(self) -> Result<String, Failure> {
+        self.text.ok_or_else(|| Failure::new("no valid answer", "it has no `text`"))
     }
 
     /// The best label, if its score reaches `least`.

@@ -119,6 +119,7 @@ impl Asker {
                 Answer::Labels(answered.labels_from(self.threshold.unwrap_or(DEFAULT_THRESHOLD)))
             }
             Truth::Spans(_) => Answer::Spans(answered.spans_from(self.threshold.unwrap_or(0.0))),
+            Truth::Text(_) => Answer::Text(answered.text()?),
         };
         Ok(Said { answer, version, latency })
     }

@@ -46,11 +46,11 @@ fn heading(report: &Report) -> String {
 }
 
 fn measures(summary: &Summary) -> String {
-    let spans = summary.span_errors.is_some();
+    let (spans, texts) = (summary.span_errors.is_some(), summary.chrf.is_some());
     let (covered, right) = summary.answered.map_or((None, None), |(share, right)| (Some(share), right));
     let mut table = print::table();
     for (name, estimate) in [
-        (if spans { "rows exactly right" } else { "accuracy" }, summary.accuracy),
+        (if spans || texts { "rows exactly right" } else { "accuracy" }, summary.accuracy),
         ("in scope", summary.scope.and_then(|scope| scope.in_scope)),
         ("out of scope, recall", summary.scope.map(|scope| scope.outside)),
         ("sure enough to answer", covered),
@@ -65,6 +65,10 @@ fn measures(summary: &Summary) -> String {
             cell(format!("{} to {}", percent(low), percent(high))),
             cell(format!("{n} rows")).add_attribute(Attribute::Dim),
         ]);
+    }
+    if let Some(chrf) = summary.chrf {
+        let value = Cell::new(format!("{chrf:.1}")).add_attribute(Attribute::Bold);
+        table.add_row([cell("chrF"), value.set_alignment(CellAlignment::Right)]);
     }
     if table.is_empty() { "no row was answered\n".to_owned() } else { print::lines(table) }
 }

@@ -170,6 +170,7 @@ impl Report {
             "accuracy": estimate(summary.accuracy),
             "macro_f1": estimate(summary.macro_f1),
             "micro_f1": estimate(summary.micro_f1),
+            "chrf": summary.chrf,
             "in_scope_accuracy": summary.scope.and_then(|scope| estimate(scope.in_scope)),
             "out_of_scope_recall": summary.scope.and_then(|scope| estimate(Some(scope.outside))),
             "coverage": summary.answered.and_then(|(share, _)| estimate(Some(share))),

@@ -26,8 +26,10 @@ use crate::{
 };
 
 const HELP: &str = "FOLDER is what exporters of the Hugging Face ecosystem write: model.onnx or onnx/model.onnx, tokenizer.json
-(for images preprocessor_config.json), and config.json with id2label. It is checked: that everything is there, loads and runs; that the model has an
-output for each label; that it knows every token and can read as many as it says. Everything that is wrong is
+(for images preprocessor_config.json), and config.json with id2label; for a model that answers with texts
+encoder_model.onnx, decoder_with_past_model.onnx and generation_config.json. It is checked: that everything is there,
+loads and runs; that the model has an output for each label, or knows the tokens that begin and end its texts; that it
+knows every token and can read as many as it says. Everything that is wrong is
 told at once, and then nothing is changed.
 
 A new expert gets an expert.toml; one that is there gets another version, and goes on with its default until
@@ -182,9 +184,11 @@ impl Add {
 
 fn refuse_task(task: Task, problems: &mut Vec<String>) {
     match task {
-        Task::TextClassification | Task::TokenClassification | Task::ImageClassification => {}
-        Task::TextToText
-        | Task::Embedding
+        Task::TextClassification
+        | Task::TokenClassification
+        | Task::TextToText
+        | Task::ImageClassification => {}
+        Task::Embedding
         | Task::SpeechToText
         | Task::TextToSpeech
         | Task::Series
@@ -212,6 +216,9 @@ fn description(export: &Export) -> String {
         | Task::Series
         | Task::Tensor => labels.iter().map(String::as_str).collect(),
     };
+    if export.task == Task::TextToText {
+        return "Answers a text with another one.".to_owned();
+    }
     let (n, more) = (names.len(), if names.len() > SHOWN { ", .." } else { "" });
     names.truncate(SHOWN);
     let what =

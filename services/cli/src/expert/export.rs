@@ -10,9 +10,14 @@ use crate::{
     expert::weights::{self, Weights},
 };
 
-pub(crate) const MODEL: &str = "model.onnx";
+const MODEL: &str = "model.onnx";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const CONFIG: &str = "config.json";
+/// The graphs of a model that answers with texts, and how it does. Some exports have a third graph.
+const ENCODER: &str = "encoder_model.onnx";
+const DECODER: &str = "decoder_with_past_model.onnx";
+const FIRST_DECODER: &str = "decoder_model.onnx";
+const GENERATION: &str = "generation_config.json";
 const IMAGE_PROCESSOR: &str = "preprocessor_config.json";
 /// Says how long a text may be; not every export has it.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -41,9 +46,11 @@ impl Export {
         let config = folder.join(CONFIG);
         let read = HfConfig::read(folder);
         let of_config = read.as_ref().ok().and_then(|config| config.as_ref()?.task);
-        let task = task.or(of_config).unwrap_or(Task::TextClassification);
+        let writes = graph(folder, ENCODER).is_file().then_some(Task::TextToText);
+        let task = task.or(writes).or(of_config).unwrap_or(Task::TextClassification);
         let input = if task == Task::ImageClassification { IMAGE_PROCESSOR } else { TOKENIZER };
-        for name in [input, CONFIG] {
+        let generation = (task == Task::TextToText).then_some(GENERATION);
+        for name in [input, CONFIG].into_iter().chain(generation) {
             let path = folder.join(name);
             if path.is_file() {
                 files.push((path, name.to_owned()));
@@ -60,25 +67,54 @@ impl Export {
         if optional.is_file() {
             files.push((optional, TOKENIZER_CONFIG.to_owned()));
         }
+        let graphs = if task == Task::TextToText {
+            find_graphs(folder)
+        } else {
+            vec![(find_model(folder, model), MODEL)]
+        };
         let mut found = Weights::default();
-        match find_model(folder, model) {
-            Ok(path) => {
-                match weights::read(&path) {
-                    Ok(weights) => found = weights,
-                    Err(error) => problems.push(error.to_string()),
+        for (path, name) in graphs {
+            match path {
+                Ok(path) => {
+                    match weights::read(&path) {
+                        Ok(weights) => {
+                            for name in &weights.files {
+                                beside(&path, name, &mut files, problems);
+                            }
+                            found.add(weights);
+                        }
+                        Err(error) => problems.push(error.to_string()),
+                    }
+                    files.push((path, name.to_owned()));
                 }
-                for name in &found.files {
-                    beside(&path, name, &mut files, problems);
-                }
-                files.push((path, MODEL.to_owned()));
+                Err(problem) => problems.push(problem),
             }
-            Err(problem) => problems.push(problem),
         }
         Self { folder: folder.to_owned(), files, weights: found, architecture: architecture(&config), task }
     }
 }
 
+/// The graphs of a model that answers with texts, by the names that they have in a package.
+fn find_graphs(folder: &Path) -> Vec<(Result<PathBuf, String>, &'static str)> {
+    let find = |name: &'static str| {
+        let path = graph(folder, name);
+        let missing = format!(
+            "{}: there is no such file; export it with `optimum-cli export onnx --task text2text-generation-with-past`",
+            path.display()
+        );
+        (if path.is_file() { Ok(path) } else { Err(missing) }, name)
+    };
+    let first = graph(folder, FIRST_DECODER).is_file().then_some(FIRST_DECODER);
+    [ENCODER, DECODER].into_iter().chain(first).map(find).collect()
+}
+
 /// Where exporters put it.
+fn graph(folder: &Path, name: &str) -> PathBuf {
+    let inside = folder.join("onnx").join(name);
+    if inside.is_file() { inside } else { folder.join(name) }
+}
+
+/// Where exporters put it, or where it is said to be.
 fn find_model(folder: &Path, said: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(said) = said {
         let path = folder.join(said);

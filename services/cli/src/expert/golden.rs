@@ -8,7 +8,7 @@ use std::{
 use nanogrid_onnx::{
     ImageLimits, ImageProcessor, Model, Package, Ranking, RunError, Scored, Tagging, Text, Tokens,
 };
-use nanogrid_settings::{InferenceSettings, Task};
+use nanogrid_settings::{InferenceSettings, Task, package::NumBeams};
 use serde_json::{Value, json};
 
 use crate::{check, error::Error};
@@ -108,6 +108,9 @@ impl Loaded {
     }
 
     async fn of_text(&self, line: &str, text: &Text, tagging: Option<&Tagging>) -> Result<Value, RunError> {
+        if let Some(generation) = self.package.generation {
+            return self.of_generated(line, text, generation.num_beams).await;
+        }
         let worded = text.encode_words(line)?;
         let ids = worded.tokens.ids.clone();
         let logits = self.model.run_text(vec![worded.tokens], None).await?.logits;
@@ -126,6 +129,17 @@ impl Loaded {
             add_labels(&mut case, &Ranking::of_texts(&self.package), &logits[n_of_tokens..]);
         }
         Ok(case)
+    }
+}
+
+impl Loaded {
+    async fn of_generated(&self, line: &str, text: &Text, num_beams: NumBeams) -> Result<Value, RunError> {
+        let tokens = text.encode(line)?;
+        let ids = tokens.ids.clone();
+        let generated = self.model.generate(vec![tokens], num_beams, None).await?.texts;
+        let generated = generated.into_iter().next().unwrap_or_default();
+        let output = json!({ "text": text.decode(&generated.ids)?, "score": rounded(generated.score) });
+        Ok(json!({ "text": line, "tokens": ids, "output": output }))
     }
 }
 
@@ -167,7 +181,13 @@ pub(crate) async fn probe(Loaded { package, model, input }: &Loaded) -> Vec<Stri
         return problems;
     }
     let path = package.folder.join(super::export::TOKENIZER);
-    let run = async |ids: Vec<u32>| model.run_text(vec![Tokens { ids, truncated: false }], None).await;
+    let run = async |ids: Vec<u32>| {
+        let rows = vec![Tokens { ids, truncated: false }];
+        match package.generation {
+            Some(_) => model.generate(rows, NumBeams::GREEDY, None).await.map(drop),
+            None => model.run_text(rows, None).await.map(drop),
+        }
+    };
     if let Some(last) = last_token(&path)
         && let Err(error) = run(vec![last]).await
     {
@@ -179,7 +199,7 @@ pub(crate) async fn probe(Loaded { package, model, input }: &Loaded) -> Vec<Stri
     let most = package.max_tokens.get();
     if let Err(error) = run(vec![0; most]).await {
         problems.push(format!(
-            "model.onnx: cannot read {most} tokens, as config.json and tokenizer_config.json say: say less with --max-tokens \
+            "the model cannot read {most} tokens, as config.json and tokenizer_config.json say: say less with --max-tokens \
              ({error})"
         ));
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::Error,
-    expert::export::{Export, MODEL, TOKENIZER},
+    expert::export::{Export, TOKENIZER},
 };
 
 pub(crate) const FILE: &str = "version.toml";
@@ -108,7 +108,9 @@ fn digests(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
 
 /// Of the model, with the weights beside it, and the tokenizer.
 fn bytes(folder: &Path, export: &Export) -> Result<u64, Error> {
-    let names = [MODEL, TOKENIZER].into_iter().chain(export.weights.files.iter().map(String::as_str));
+    let is_counted =
+        |name: &&str| name.ends_with(".onnx") || *name == TOKENIZER || export.weights.files.contains(*name);
+    let names = export.files.iter().map(|(_, name)| name.as_str()).filter(is_counted);
     names
         .map(|name| folder.join(name))
         .filter(|path| path.is_file())

@@ -42,6 +42,14 @@ pub(crate) struct Weights {
     pub(crate) files: BTreeSet<String>,
 }
 
+impl Weights {
+    /// Those of another graph of the same model.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.parameters += other.parameters;
+        self.files.extend(other.files);
+    }
+}
+
 /// Of the model at `path`.
 pub(crate) fn read(path: &Path) -> Result<Weights, Error> {
     let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;

@@ -42,7 +42,7 @@ fn found(line: &str, layout: Layout) -> Vec<(String, String)> {
             .into_iter()
             .map(|Span { start, end, entity }| (text[start..end].to_owned(), entity))
             .collect(),
-        Truth::Label(_) | Truth::Labels(_) => panic!("no spans: {truth:?}"),
+        Truth::Label(_) | Truth::Labels(_) | Truth::Text(_) => panic!("no spans: {truth:?}"),
     }
 }
 
@@ -69,6 +69,25 @@ fn a_table_gives_its_texts_and_labels_with_their_lines_and_nothing_else() {
     let expected =
         [(2, "say \"hi\"".to_owned(), label("greeting")), (4, "bye".to_owned(), label("farewell"))];
     assert_eq!(rows(text, tsv()), expected);
+}
+
+#[test]
+fn texts_have_a_reference() {
+    let text = |text: &str| Truth::Text(text.to_owned());
+    let expected = [(2, "one".to_owned(), text("eins, bitte"))];
+    assert_eq!(rows("text\treference\none\teins, bitte\n", Layout::new(Format::Tsv, Wanted::Text)), expected);
+    let json = || Layout::new(Format::JsonLines, Wanted::Text);
+    assert_eq!(rows("\n{\"text\": \"one\", \"reference\": \"eins, bitte\"}", json()), expected);
+    let named = Layout { label: "de".to_owned(), text: "en".to_owned(), ..json() };
+    assert_eq!(rows("\n{\"en\": \"one\", \"de\": \"eins, bitte\"}", named), expected);
+    refused("{\"text\": \"one\"}", json(), 1, "has no `reference`");
+    refused(
+        "{\"text\": \"one\", \"reference\": 1}",
+        json(),
+        1,
+        "`reference` must be a text, and is a number",
+    );
+    refused("text\treference\none\t \n", Layout::new(Format::Tsv, Wanted::Text), 2, "`reference` is empty");
 }
 
 #[test]

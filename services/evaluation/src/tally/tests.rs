@@ -155,6 +155,19 @@ fn the_interval_of_f1_is_as_wide_as_chance_makes_it() {
     assert!(found.low < found.value && found.value < found.high);
 }
 
+#[test]
+fn texts_are_right_when_equal_and_otherwise_as_near_as_their_characters_are() {
+    let row = |truth: &str, answer: &str| (Truth::Text(truth.to_owned()), Answer::Text(answer.to_owned()));
+    let found = tally(None, &[row("eins", " eins\n"), row("zwei", "zwei"), row("drei", "dreist")]);
+    near(found.accuracy.expect("rows").value, 2.0 / 3.0);
+    let chrf = found.chrf.expect("of texts");
+    assert!(chrf > 80.0 && chrf < 100.0, "{chrf}");
+    assert_eq!((found.macro_f1, found.micro_f1, found.classes.len()), (None, None, 0));
+    assert_eq!(tally(None, &[(label("a"), says("a"))]).chrf, None);
+    let nothing = tally(None, &[(Truth::Text("eins".to_owned()), Answer::Label(None))]);
+    assert_eq!(nothing.chrf, Some(0.0));
+}
+
 proptest! {
     // Each row is drawn a thousand times.
     #![proptest_config(ProptestConfig::with_cases(32))]
