@@ -56,10 +56,8 @@ async fn translated(addr: &str, text: &str, num_beams: i64) -> Vec<Bytes> {
     let mut client = GrpcInferenceServiceClient::connect(format!("http://{addr}")).await.expect("connected");
     let response = client.model_infer(request).await.expect("answered").into_inner();
     let outputs = tensor::outputs(response).expect("outputs");
-    match &outputs[0].data {
-        Data::Bytes(texts) => texts.clone(),
-        other => panic!("{other:?}"),
-    }
+    let Data::Bytes(texts) = &outputs[0].data else { panic!("`text` is BYTES") };
+    texts.clone()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the training side recorded for each model in the repository, asked again here: tokens equal, the best label
 //! the same, scores close. It is the proof that Python's and Rust's tokenisers and ONNX Runtimes agree.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy cannot see")]
 
 use std::{
     fs,

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use nanogrid_settings::package::NumBeams;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::{Engine, Limits, Row, Stop};
-use crate::{Model, Run, RunError, TensorValue, Tokens};
+use crate::{Generated, Model, Run, RunError, TensorValue, Tokens, generation::Prompt};
 
 /// Token ids of the rows of one run.
 type Seen = Vec<Vec<u32>>;
@@ -70,6 +71,14 @@ impl Engine for Scripted {
         Ok(rows.iter().map(|row| vec![row.len() as f32, first(row)]).collect())
     }
 
+    /// Each prompt with its own ids.
+    fn generate(&mut self, prompts: &[Prompt<'_>]) -> Result<Vec<Result<Generated, RunError>>, RunError> {
+        let seen: Seen = prompts.iter().map(|prompt| prompt.ids.to_vec()).collect();
+        self.started.send(seen.clone()).unwrap();
+        let Ending::Answer = self.ending.recv().unwrap() else { panic!("no test ends it otherwise") };
+        Ok(seen.into_iter().map(|ids| Ok(Generated { ids, score: 0.0 })).collect())
+    }
+
     fn tensors(&mut self, inputs: &[TensorValue]) -> Result<Vec<TensorValue>, RunError> {
         Ok(inputs.to_vec())
     }
@@ -106,6 +115,20 @@ impl Script {
             model.run_text(rows, deadline).await
         });
         // On the test's one thread the task goes on to its first wait, which is after the queue.
+        is_asked.await.unwrap();
+        answer
+    }
+
+    /// As [`Self::ask`], for texts.
+    async fn generate(&self, rows: &[&[u32]], num_beams: u64) -> JoinHandle<Result<Vec<Vec<u32>>, RunError>> {
+        let rows = rows.iter().map(|ids| Tokens { ids: ids.to_vec(), truncated: false }).collect();
+        let (model, num_beams) = (self.model.clone(), NumBeams::try_from(num_beams).unwrap());
+        let (asked, is_asked) = tokio::sync::oneshot::channel();
+        let answer = tokio::spawn(async move {
+            let _ = asked.send(());
+            let texts = model.generate(rows, num_beams, None).await?.texts;
+            Ok(texts.into_iter().map(|text| text.ids).collect())
+        });
         is_asked.await.unwrap();
         answer
     }
@@ -168,6 +191,37 @@ async fn padding_counts_so_a_long_row_runs_by_itself() {
     assert_eq!(script.started(), [long]);
     script.end(Ending::Answer);
     assert_eq!(script.started(), [[30]]);
+}
+
+#[tokio::test]
+async fn what_is_answered_with_beams_takes_the_place_of_as_many_rows() {
+    let script = Script::new(1, 5, 100);
+    let busy = script.busy().await;
+    let three = script.generate(&[&[10, 11], &[20], &[30]], 2).await;
+    let greedy = script.generate(&[&[40]], 1).await;
+    script.end(Ending::Answer);
+    assert_eq!(script.started(), [[20], [30]], "four rows of the model; two more would be six");
+    script.end(Ending::Answer);
+    assert_eq!(script.started(), [vec![10, 11], vec![40]], "beams and greedy search share a run");
+    script.end(Ending::Answer);
+    assert_eq!(three.await.unwrap().unwrap(), [vec![10, 11], vec![20], vec![30]], "in the caller's order");
+    assert_eq!(greedy.await.unwrap().unwrap(), [[40]]);
+    assert!(busy.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn logits_and_texts_are_not_answered_by_one_run() {
+    let script = Script::new(1, 8, 100);
+    let _busy = script.busy().await;
+    let logits = script.ask(&[&[10]], None).await;
+    let text = script.generate(&[&[20]], 1).await;
+    script.end(Ending::Answer);
+    assert_eq!(script.started(), [[10]]);
+    script.end(Ending::Answer);
+    assert_eq!(script.started(), [[20]]);
+    script.end(Ending::Answer);
+    assert_eq!(answer(logits).await.unwrap(), [[1.0, 10.0]]);
+    assert_eq!(text.await.unwrap().unwrap(), [[20]]);
 }
 
 #[tokio::test]
