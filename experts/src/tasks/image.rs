@@ -49,6 +49,10 @@ impl Images {
         // Never closed.
         let permit = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_| Error::Closed)?;
         let (processor, span) = (self.processor, Span::current());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an image of 224 x 224 takes ten times what the call costs"
+        )]
         let decoding = tokio::task::spawn_blocking(move || {
             let _entered = span.enter();
             let pixels = processor.process(&file);

@@ -29,8 +29,8 @@ pub(crate) struct Loaded {
 
 /// What turns a request into what the model takes.
 enum Input {
-    /// With what makes spans of the answer, where it has any.
-    Text(Text, Option<Tagging>),
+    /// With what makes spans of the answer, where it has any. Boxed: a tokeniser is large.
+    Text(Box<Text>, Option<Tagging>),
     Image(ImageProcessor),
 }
 
@@ -43,7 +43,7 @@ impl Input {
         }
         let tagging = (package.task == Task::TokenClassification).then(|| Tagging::new(package)).transpose();
         match (Text::load(package), tagging) {
-            (Ok(text), Ok(tagging)) => Ok(Self::Text(text, tagging)),
+            (Ok(text), Ok(tagging)) => Ok(Self::Text(Box::new(text), tagging)),
             (text, tagging) => Err(text.err().into_iter().chain(tagging.err()).collect()),
         }
     }
