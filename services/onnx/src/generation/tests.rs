@@ -12,7 +12,10 @@ const B: u32 = 3;
 const C: u32 = 4;
 const N: usize = 5;
 
-/// Probabilities of the next token by all that was read before it.
+/// Probabilities of the next token, by token; what is not there is impossible.
+type Next = [(u32, f32)];
+
+/// What comes next by all that was read before it.
 struct Table {
     of: HashMap<Vec<u32>, Vec<(u32, f32)>>,
     /// Of hypotheses that the table does not know.
@@ -23,7 +26,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(of: &[(&[u32], &[(u32, f32)])], otherwise: &[(u32, f32)]) -> Self {
+    fn new(of: &[(&[u32], &Next)], otherwise: &Next) -> Self {
         let of = of.iter().map(|(read, next)| (read.to_vec(), next.to_vec())).collect();
         Self { of, otherwise: otherwise.to_vec(), read: Vec::new(), logits: Vec::new(), n_rows: Vec::new() }
     }
