@@ -16,35 +16,36 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import recipe, settings, steps
-from .spans import steps as span_steps
+import torch
 
-STEPS = {
-    "train": lambda of, plan, n_threads: of.train(plan, n_threads),
-    "distil": lambda of, plan, n_threads: of.distilled(plan, n_threads),
-    "export": lambda of, plan, _: of.export(plan),
-    "quantise": lambda of, plan, _: of.quantise(plan),
-    "evaluate": lambda of, plan, _: of.evaluate(plan),
-    "curve": lambda of, plan, n_threads: of.curve(plan, n_threads),
-    "card": lambda of, plan, _: of.write_card(plan),
-}
-ALONE = {"cost": lambda _, plan, __: steps.cost(plan)}
+from . import recipe, settings, steps
+from .images import steps as image_steps
+from .spans import steps as span_steps
+from .translation import steps as translation_steps
+
+ALL = ("train", "distil", "export", "quantise", "evaluate", "curve", "card")
+ALONE = ("cost",)
+NAMES = {"distil": "distilled", "card": "write_card"}
+OF = {"token-classification": span_steps, "text-to-text": translation_steps, "image-classification": image_steps}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nanogrid_training", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=[*STEPS, *ALONE, "all"])
+    parser.add_argument("step", choices=[*ALL, *ALONE, "all"])
     parser.add_argument("expert", choices=settings.names())
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--runs", type=Path, default=settings.TRAINING_ROOT / "runs", help="checkpoints go here")
     parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
     args = parser.parse_args()
 
+    torch.set_num_threads(args.threads)
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
-    for step in STEPS if args.step == "all" else [args.step]:
-        of = span_steps if plan.settings.finds_spans else steps
-        (STEPS | ALONE)[step](of, plan, args.threads)
+    for step in ALL if args.step == "all" else [args.step]:
+        of = OF.get(plan.settings.task, steps)
+        # A step that a kind of expert does not have is skipped: who has no teacher has nobody to learn from.
+        if act := getattr(of if step in ALL else steps, NAMES.get(step, step), None):
+            act(plan)
 
 
 if __name__ == "__main__":

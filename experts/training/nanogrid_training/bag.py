@@ -156,7 +156,7 @@ class Bag(nn.Module):
         all_rows = graph.op("Concat", *rows, axis=1)
         real = graph.op("Cast", graph.op("Concat", *masks, axis=1), to=TensorProto.FLOAT)
 
-        table = self.table.detach().float().numpy()
+        table = self.table.detach().float().cpu().numpy()
         # One scale per column costs nothing at run time: it moves behind the pooling, into the next weights.
         scale = np.maximum(np.abs(table).max(axis=0), 1e-12) / TABLE_LIMIT if int8 else np.ones(table.shape[1])
         stored = np.rint(table / scale).astype(np.int8) if int8 else table
@@ -183,8 +183,8 @@ class Bag(nn.Module):
         """The dense layers stay fp32: they are small, and integer arithmetic would gain nothing on one row."""
         layers = [layer for layer in (self.hidden, self.head) if layer is not None]
         for i, layer in enumerate(layers):
-            weight = layer.weight.detach().numpy() * (scale if i == 0 else 1.0)
-            pooled = graph.linear(pooled, weight, layer.bias.detach().numpy(), int8=False)
+            weight = layer.weight.detach().cpu().numpy() * (scale if i == 0 else 1.0)
+            pooled = graph.linear(pooled, weight, layer.bias.detach().cpu().numpy(), int8=False)
             if i + 1 < len(layers):
                 pooled = graph.op("Relu", pooled)
         return pooled

@@ -12,7 +12,8 @@ from .measure import COST_TOKENS
 from .package import MANIFEST
 from .settings import Settings
 
-MACHINE = "2 vCPU AMD Zen 4 (AVX-512), one thread of ONNX Runtime 1.32.0, spinning off"
+MACHINE = "2 vCPU AMD Zen 4 (AVX-512)"  # of versions measured before the machine was written down
+SESSION = "one thread of ONNX Runtime 1.32.0, spinning off"
 
 
 def table(head: list[str], rows: list[list[Any]], right: int) -> str:
@@ -23,6 +24,36 @@ def table(head: list[str], rows: list[list[Any]], right: int) -> str:
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def facts(manifest: dict[str, Any], model: str, longest: list[str]) -> str:
+    """What every card begins with."""
+    return table(["", ""], [
+        ["model", manifest["architecture"]],
+        ["parameters", f"{manifest['size']['parameters']:,}"],
+        [f"size of {model}", f"{manifest['size']['bytes'] / 1e6:.2f} MB"],
+        longest,
+        ["licence of the weights", manifest["licence"]],
+        ["made on", manifest["created"]]], 2)
+
+
+def accuracy_table(manifest: dict[str, Any], evaluation: dict[str, Any], rows: str) -> str:
+    """Every measure of the int8 model, and where it was taken of the fp32 one too, that."""
+    before = {(row["data"], row["metric"]): percent(row["value"]) for row in evaluation["float-accuracy"]}
+    return table(["dev set", "metric", "value", "95 % interval", rows, "before quantisation"], [
+        [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", row["n"],
+         before.get((row["data"], row["metric"]), "")] for row in manifest["accuracy"]], 2)
+
+
+def data_table(manifest: dict[str, Any], rows: str) -> str:
+    return table(["set", "licence", "origin", rows], [
+        [row["name"], row["licence"], row["source"], f"{row['rows']:,}"] for row in manifest["training-data"]], 3)
+
+
+def made_by(settings: Settings) -> list[str]:
+    return ["## Made by",
+            f"`python -m nanogrid_training all {settings.name} --data DIR` in `experts/training` (`DIR` holds the data sets by the "
+            "names above). This page is written by its `card` step."]
 
 
 def _cross_fitted(rows: list[dict[str, Any]]) -> list[str]:
@@ -61,14 +92,6 @@ def _curve(settings: Settings) -> list[str]:
 def write(settings: Settings) -> Path:
     manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
     evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
-    name = settings.name
-    command = f"python -m nanogrid_training all {name} --data DIR"
-    accuracy = table(["dev set", "metric", "value", "95 % interval", "rows", "before quantisation"], [
-        [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}",
-         row["n"], percent(before["value"])]
-        for row, before in zip(manifest["accuracy"], evaluation["float-accuracy"])], 2)
-    data = table(["set", "licence", "origin", "rows"], [
-        [row["name"], row["licence"], row["source"], f"{row['rows']:,}"] for row in manifest["training-data"]], 3)
     cost = table(["tokens", "CPU microseconds"], [[row["tokens"], row["cpu-us"]] for row in manifest["cost"]], 0)
     errors = table(["text", "should be", "answered", "score"], [
         [error["text"].replace("|", "\\|"), error["wanted"], error["answered"], f"{error['score']:.2f}"]
@@ -82,18 +105,12 @@ def write(settings: Settings) -> Path:
     if classifier := manifest.get("classifier"):
         rules.append(f"`{classifier['none-label']}` means that none of the experts fits.")
     parts = [
-        f"# {name}, version {manifest['version']}",
+        f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],
-        table(["", ""], [
-            ["model", manifest["architecture"]],
-            ["parameters", f"{manifest['size']['parameters']:,}"],
-            ["size of model and tokenizer", f"{manifest['size']['bytes'] / 1e6:.2f} MB"],
-            ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"],
-            ["licence of the weights", manifest["licence"]],
-            ["made on", manifest["created"]]], 2),
+        facts(manifest, "model and tokenizer", ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]),
         " ".join(rules),
         "## Accuracy",
-        accuracy,
+        accuracy_table(manifest, evaluation, "rows"),
         "Measured on the int8 model, on one half of the dev rows, none of which was trained on; temperature, offset and thresholds were "
         "fitted on the other half. Training runs a fixed number of epochs and ships the last one." if classifier else
         f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
@@ -104,14 +121,14 @@ def write(settings: Settings) -> Path:
         *robustness(manifest, evaluation.get("worn", [])),
         "## Cost",
         cost,
-        f"CPU time of one request in the session, without tokenising, on {MACHINE}.",
+        f"CPU time of one request in the session, without tokenising, on {evaluation.get('machine', MACHINE)}, {SESSION}.",
         "Weights have 7 bits, and every token's activations their own scale: the scores do not depend on VNNI, on "
         "padding, or on the other requests of a batch." if "MiniLM" in manifest["architecture"] else
         "Only the embedding table is int8; it is looked up, not multiplied as integers. So the scores depend neither "
         "on VNNI nor on padding, nor on the other requests of a batch.",
         *_curve(settings),
         "## Data",
-        data,
+        data_table(manifest, "rows"),
         "## Limits",
         "\n".join(f"- {limit}" for limit in settings.card["limits"]),
         "## Errors",
@@ -121,9 +138,7 @@ def write(settings: Settings) -> Path:
         "Dev rows that it gets wrong, with the highest scores among a sample"
         + (" (words that mostly occur in such texts are cut to their first letter):" if settings.card.get("mask") else ":"),
         errors,
-        "## Made by",
-        f"`{command}` in `experts/training` (`DIR` holds the data sets by the names above). "
-        "This page is written by its `card` step.",
+        *made_by(settings),
     ]
     path = settings.home / "README.md"
     path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")

@@ -5,6 +5,7 @@
     label = "label"                  # the column; a set without one is read by the teacher only
     rename = { noHate = "neither" }  # labels that are called otherwise here
     where = { lang = "en" }          # only rows that have these values
+    repeats = 3                      # how often each row is seen in an epoch
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class Classification(Recipe):
 
     @cached_property
     def _labelled(self) -> list[Example]:
-        return [self._example(text, labels)
-                for pairs in self._read.values() for text, labels in pairs if labels is not None]
+        return [self._example(text, labels) for source in self.settings.sources
+                for text, labels in self._read.get(source.name, []) * source.repeats if labels is not None]
 
     def labelled(self) -> list[Example]:
         return self._labelled

@@ -6,6 +6,7 @@ from what little is left of it. Texts that nobody labelled, varied from the trai
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import learn, prune
+from .device import load
 from .encoder import Encoder, EncoderShape
 from .noise import varied, worn
 from .recipe import Model, Recipe
@@ -34,7 +36,7 @@ def _folder(plan: Recipe) -> Path:
     return plan.settings.teacher_run
 
 
-def teach(plan: Recipe, n_threads: int) -> None:
+def teach(plan: Recipe) -> None:
     """Fine-tunes the teacher on the labels, and writes down what it says of every text a student will see."""
     settings, folder = plan.settings, _folder(plan)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,18 +58,20 @@ def teach(plan: Recipe, n_threads: int) -> None:
 
     course = learn.Course(f"{settings.name}: teacher", teacher, tokenizer, learning, epoch, loss,
                           folder / "checkpoint.pt")
-    learn.train(plan, course, n_threads)
+    learn.train(plan, course)
     says = _says(plan) if (folder / SAYS).exists() else {}
     texts = sorted(({example.text for example in plan.labelled()} | set(_unlabelled(plan))) - says.keys())
     if texts:
         says |= zip(texts, learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16))
-        np.savez(folder / SAYS, texts=np.array(list(says)), logits=np.stack(list(says.values())))
+        # As JSON: an array of texts gives each of them the room of the longest.
+        written = np.frombuffer(json.dumps(list(says)).encode(), np.uint8)
+        np.savez(folder / SAYS, texts=written, logits=np.stack(list(says.values())))
 
 
 def _says(plan: Recipe) -> dict[str, np.ndarray]:
     """The teacher's logits by text."""
     said = np.load(_folder(plan) / SAYS)
-    return dict(zip(said["texts"].tolist(), said["logits"], strict=True))
+    return dict(zip(json.loads(said["texts"].tobytes()), said["logits"], strict=True))
 
 
 def _unlabelled(plan: Recipe) -> list[str]:
@@ -85,7 +89,8 @@ class Distilled:
         self.labels, self.says, self.temperature, self.share = labels, says, temperature, share
 
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
-        taught = torch.from_numpy(np.stack([self.says[example.origin] for example in examples])) / self.temperature
+        said = torch.from_numpy(np.stack([self.says[example.origin] for example in examples]))
+        taught = said.to(logits.device) / self.temperature
         logits = logits.float()
         softened = logits / self.temperature
         if self.labels.softmax:
@@ -94,13 +99,13 @@ class Distilled:
             towards = functional.binary_cross_entropy_with_logits(softened, taught.sigmoid(), reduction="none").sum(1)
         # Softened logits have smaller gradients; the square brings them back to the size of the others.
         towards = towards * self.temperature**2
-        known = torch.tensor([example.labels is not None for example in examples])
+        known = torch.tensor([example.labels is not None for example in examples], device=logits.device)
         losses = torch.where(known, self.share * towards + (1 - self.share) * self.labels.losses(logits, examples),
                              towards)
         return losses.mean()
 
 
-def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
+def distil(plan: Recipe, tokenizer: Tokenizer) -> Model:
     """Trains the student of this size, or goes on with it."""
     settings = plan.settings
     torch.manual_seed(settings.seed)
@@ -116,14 +121,14 @@ def distil(plan: Recipe, tokenizer: Tokenizer, n_threads: int) -> Model:
 
     course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,
                           settings.learning, epoch, loss, settings.run / "checkpoint.pt")
-    return learn.train(plan, course, n_threads)
+    return learn.train(plan, course)
 
 
 def taught(plan: Recipe) -> tuple[Encoder, Tokenizer]:
     """The fine-tuned teacher."""
     tokenizer = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))
     teacher = _teacher(plan, tokenizer)
-    teacher.load_state_dict(torch.load(_folder(plan) / "checkpoint.pt")["model"])
+    teacher.load_state_dict(load(_folder(plan) / "checkpoint.pt")["model"])
     return teacher.eval(), tokenizer
 
 

@@ -257,4 +257,4 @@ class Encoder(nn.Module):
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().float().numpy()
+    return tensor.detach().float().cpu().numpy()

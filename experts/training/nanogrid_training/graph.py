@@ -88,17 +88,25 @@ class Graph:
         if not int8:
             return self.op("Gemm", rows, self.constant(weight.astype(np.float32), "weight"),
                            self.constant(bias.astype(np.float32), "bias"), transB=1)
-        weight_scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / WEIGHT_LIMIT
-        quantised = np.rint(weight / weight_scale[:, None]).astype(np.int8)
+        return self.times(rows, *self.weights(weight), bias)
+
+    def weights(self, weight: np.ndarray) -> tuple[str, str]:
+        """A weight [out, in] as int8, turned to [in, out], and the scale of each output."""
+        scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / WEIGHT_LIMIT
+        quantised = np.rint(weight / scale[:, None]).astype(np.int8)
+        return self.constant(quantised.T, "weight"), self.constant(scale.astype(np.float32), "scale")
+
+    def times(self, rows: str, weight: str, weight_scale: str, bias: np.ndarray) -> str:
+        """rows [n, in] times what `weights` gave, plus bias."""
         largest = self.op("ReduceMax", self.op("Abs", rows), self.ints(-1), keepdims=0)
         row_scale = self.op("Mul", self.op("Max", largest, self.number(1e-8)), self.number(1.0 / 127))
         zero = self.constant(np.array(128, np.uint8), "zero")  # unsigned x signed is what x86 has fast kernels for
         zeros = self.op("Expand", zero, self.op("Shape", row_scale))
         row_uint8 = self.op("QuantizeLinear", rows, row_scale, zeros, axis=0)
-        product = self.op("MatMulInteger", row_uint8, self.constant(quantised.T, "weight"), zero)
+        product = self.op("MatMulInteger", row_uint8, weight, zero)
         scaled = self.op("Mul", self.op("Cast", product, to=TensorProto.FLOAT),
                          self.op("Unsqueeze", row_scale, self.ints(-1)))
-        scaled = self.op("Mul", scaled, self.constant(weight_scale.astype(np.float32), "scale"))
+        scaled = self.op("Mul", scaled, weight_scale)
         return self.op("Add", scaled, self.constant(bias.astype(np.float32), "bias"))
 
     def finish(self, value: str, n_labels: int) -> onnx.ModelProto:

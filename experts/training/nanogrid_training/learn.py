@@ -14,12 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from .device import DEVICE, autocast, load
 from .recipe import Model, Recipe
 from .rows import Example
 from .settings import Learning
 
 ENCODE_CHUNK = 20_000
 POOL_BATCHES = 64
+SHOWN_EVERY = 25
+SAID_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def encode(tokenizer: Tokenizer, texts: list[str], max_tokens: int) -> Encoded:
 
 
 def pad(encoded: Encoded, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Ids and mask of the chosen rows, on the CPU."""
     rows = [encoded[i] for i in chosen]
     longest = max(map(len, rows))
     ids = np.zeros((len(rows), longest), np.int64)
@@ -100,13 +104,13 @@ class Labels:
 
     def losses(self, logits: Tensor, examples: list[Example]) -> Tensor:
         """One per example."""
-        wanted = self.targets(examples)
+        wanted = self.targets(examples).to(logits.device)
         if self.softmax:
             weights = torch.tensor([float(self.weights[example.labels[0]]) if example.labels else 1.0
-                                    for example in examples])
+                                    for example in examples], device=logits.device)
             return functional.cross_entropy(logits, wanted, reduction="none") * weights
         losses = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none",
-                                                             pos_weight=self.weights)
+                                                             pos_weight=self.weights.to(logits.device))
         return losses.sum(dim=1)
 
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
@@ -131,15 +135,15 @@ def rate_at(progress: float, warm_up: float) -> float:
     return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
 
 
-def train(recipe: Recipe, course: Course, n_threads: int) -> Model:
+def train(recipe: Recipe, course: Course) -> Model:
     """Trains the model of `course`, or goes on with it; leaves its checkpoint."""
     settings, learning, model = recipe.settings, course.learning, course.model
-    torch.set_num_threads(n_threads)
+    model.to(DEVICE)
     optimiser = torch.optim.AdamW(model.parameter_groups(learning.rate, learning.head_rate), fused=True)
     peak = [group["lr"] for group in optimiser.param_groups]
     first = 0
     if course.checkpoint.exists():
-        saved = torch.load(course.checkpoint)
+        saved = load(course.checkpoint)
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         first = saved["epochs"]
@@ -150,21 +154,22 @@ def train(recipe: Recipe, course: Course, n_threads: int) -> Model:
         plan = batches(encoded, learning.batch_tokens, np.random.default_rng(settings.seed * 1000 + epoch))
         model.train()
         bar = tqdm(plan, desc=f"{course.title}: epoch {epoch + 1} of {learning.epochs}", mininterval=2.0)
-        mean_loss = 0.0
+        mean_loss = torch.zeros((), device=DEVICE)
         for i, chosen in enumerate(bar):
             factor = rate_at((epoch + (i + 0.5) / len(plan)) / learning.epochs, learning.warm_up)
             for group, rate in zip(optimiser.param_groups, peak, strict=True):
                 group["lr"] = rate * factor
-            ids, mask = pad(encoded, chosen)
-            with torch.autocast("cpu", torch.bfloat16, enabled=learning.bfloat16):
+            ids, mask = (part.to(DEVICE) for part in pad(encoded, chosen))
+            with autocast(learning.bfloat16):
                 logits = model(ids, mask)
             loss = course.loss(logits, [examples[j] for j in chosen])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
-            mean_loss += (loss.item() - mean_loss) / min(i + 1, 100)
-            bar.set_postfix(loss=f"{mean_loss:.4f}", refresh=False)
+            mean_loss += (loss.detach() - mean_loss) / min(i + 1, 100)
+            if i % SHOWN_EVERY == 0:  # to read it is to wait for the GPU
+                bar.set_postfix(loss=f"{mean_loss.item():.4f}", refresh=False)
         save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, course.checkpoint)
         if course.report:
             course.report(model, epoch)
@@ -183,14 +188,14 @@ def save(state: dict[str, object], path: Path) -> None:
 @torch.no_grad()
 def logits_of(model: Model, tokenizer: Tokenizer, texts: list[str], max_tokens: int,
               bfloat16: bool = False) -> np.ndarray:
-    model.eval()
+    model.to(DEVICE).eval()
     encoded = encode(tokenizer, texts, max_tokens)
     order = np.argsort(encoded.lengths(), kind="stable")
     out = np.zeros((len(texts), model.shape.n_labels), np.float32)
-    for chosen in _portions(order, 64):
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            logits = model(*pad(encoded, chosen))
-        out[chosen] = logits.float().numpy()
+    for chosen in _portions(order, SAID_AT_ONCE):
+        with autocast(bfloat16):
+            logits = model(*(part.to(DEVICE) for part in pad(encoded, chosen)))
+        out[chosen] = logits.float().cpu().numpy()
     return out
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +27,29 @@ def temperature(logits: np.ndarray, examples: list[Example], activation: str) ->
     wanted = np.zeros((len(known), logits.shape[1]))
     for row, i in enumerate(known):
         wanted[row, list(examples[i].labels)] = 1
+    return temperature_of(logits[known], wanted, activation)
 
+
+def temperature_of(logits: np.ndarray, wanted: np.ndarray, activation: str) -> float:
+    """The same for rows that are all known; `wanted` has a one for each label of a row."""
     def log_loss(log_t: float) -> float:
-        scores = scores_of(logits[known], float(np.exp(log_t)), activation).clip(1e-9, 1 - 1e-9)
+        scores = scores_of(logits, float(np.exp(log_t)), activation).clip(1e-9, 1 - 1e-9)
         loss = wanted * np.log(scores)
         if activation == "sigmoid":
             loss = loss + (1 - wanted) * np.log(1 - scores)
         return float(-loss.sum(axis=1).mean())
 
     return least(log_loss)
+
+
+def machine() -> str:
+    """What the CPU time is measured on, as Linux tells it: model, number of CPUs, and what speeds integers up."""
+    told = Path("/proc/cpuinfo")
+    lines = dict(re.findall(r"^(model name|flags)\s*: (.*)$", told.read_text("utf-8"), re.MULTILINE)) if told.exists() else {}
+    name = lines.get("model name", platform.processor() or platform.machine())
+    fast = [shown for flag, shown in (("avx512_vnni", "AVX-512 VNNI"), ("avx_vnni", "AVX-VNNI"), ("amx_int8", "AMX"))
+            if flag in lines.get("flags", "").split()]
+    return f"{os.cpu_count()} vCPU {name}" + (f" ({', '.join(fast)})" if fast else "")
 
 
 def least(loss: Callable[[float], float]) -> float:

@@ -84,7 +84,8 @@ def sha256(path: Path) -> str:
 
 
 def file_sums(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    return {path.name: sha256(path) for path in sorted(folder.iterdir())
+            if path.is_file() and path.name != MANIFEST}
 
 
 def _value(value: Any) -> str:

@@ -19,7 +19,9 @@ from .rows import Example
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .images.pictures import Pictures
     from .spans.recipe import Spans
+    from .translation.pairs import Pairs
 
 Model = Bag | Encoder
 
@@ -89,7 +91,7 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
-def load(settings: Settings, data: Path) -> Recipe | Spans:
+def load(settings: Settings, data: Path) -> Recipe | Spans | Pairs | Pictures:
     """The expert's own `train.py`, or what `train.toml` alone describes."""
     own = settings.home / "train.py"
     if own.exists():
@@ -98,6 +100,14 @@ def load(settings: Settings, data: Path) -> Recipe | Spans:
         from .spans.recipe import Spans
 
         return Spans(settings, data)
+    if settings.task == "text-to-text":
+        from .translation.pairs import Pairs
+
+        return Pairs(settings, data)
+    if settings.task == "image-classification":
+        from .images.pictures import Pictures
+
+        return Pictures(settings, data)
     from .classification import Classification
 
     return Classification(settings, data)

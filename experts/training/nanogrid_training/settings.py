@@ -11,6 +11,7 @@ TRAINING_ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = TRAINING_ROOT.parents[1]
 CATALOG = REPOSITORY / "experts" / "catalog"
 ROUTER = "router"
+OWN_LOOP = ("text-to-text", "image-classification")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ class Settings:
     seed: int
     licence: str
     architecture: str
-    activation: str
-    max_tokens: int
-    learning: Learning
+    learning: Learning | dict[str, Any]  # the table itself, for tasks whose loop is their own
     model: dict[str, Any]
     card: dict[str, Any]
     sources: list[Source]
@@ -76,7 +75,9 @@ class Settings:
     runs: Path
     size: str = ""  # which of the alternatives; empty for the expert's default version
     published_as: int | None = None  # the version that an alternative is shipped as, if it is
-    teacher: Teacher | None = None
+    activation: str = "softmax"
+    max_tokens: int = 0  # of tasks that read text
+    teacher: Teacher | dict[str, Any] | None = None
     alternatives: list[dict[str, Any]] = field(default_factory=list)  # other sizes, for the curve in the card
     metrics: list[str] = field(default_factory=lambda: ["accuracy"])
     golden: list[str] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Settings:
     out_of_scope: dict[str, Any] | None = None
     classifier: dict[str, Any] | None = None
     task: str = "text-classification"
+    generation: dict[str, Any] = field(default_factory=dict)  # of text-to-text: `beams`, `length-penalty`
     formats: dict[str, str] = field(default_factory=dict)  # entities that are told by their format alone: see `formats.py`
 
     @property
@@ -136,13 +138,18 @@ def load(name: str, runs: Path) -> Settings:
     home = home_of(name)
     table = _snake(tomllib.loads((home / "train.toml").read_text("utf-8")))
     learning = _snake(table.pop("learning"))
-    if teacher := table.pop("teacher", None):
+    if table.get("task") in OWN_LOOP:
+        if "teacher" in table:
+            table["teacher"] = {**learning, **_snake(table["teacher"])}
+    elif teacher := table.pop("teacher", None):
         # A teacher learns as its student does, but for what is said of it.
         own = _snake(teacher)
         said = {key: own.pop(key) for key in list(own) if key in Learning.__dataclass_fields__}
         table["teacher"] = Teacher(learning=Learning(**{**learning, **said}), **own)
+    if table.get("task") not in OWN_LOOP:
+        learning = Learning(**learning)
     sources = [Source(**source) for source in table.pop("data")]
     model = _snake(table.pop("model"))
     alternatives = [_snake(size) for size in table.pop("alternative", [])]
-    return Settings(name=name, home=home, runs=runs, learning=Learning(**learning), sources=sources, model=model,
+    return Settings(name=name, home=home, runs=runs, learning=learning, sources=sources, model=model,
                     alternatives=alternatives, **table)

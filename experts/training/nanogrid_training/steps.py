@@ -7,28 +7,31 @@ import json
 import random
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from tokenizers import Tokenizer
 
 from . import adjust, card, distil, learn, masking, measure, metrics, picture, robustness, routing
+from .device import load
 from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
 
 if TYPE_CHECKING:
+    from .images.pictures import Pictures
     from .spans.recipe import Spans
+    from .translation.pairs import Pairs
 
 FLOAT = "float.onnx"
 N_ERRORS = 10
 
 
-def built(plan: Recipe) -> Path:
+def built(plan: Recipe | Spans | Pairs | Pictures) -> Path:
     """Where the package is put together before it is published."""
     return plan.settings.run / "package"
 
@@ -43,10 +46,10 @@ def _tokenizer(plan: Recipe) -> Tokenizer:
 
 def _trained(plan: Recipe) -> Model:
     model = plan.model(_tokenizer(plan))
-    model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    model.load_state_dict(load(plan.settings.run / "checkpoint.pt")["model"])
     if plan.settings.adjust:
         with torch.no_grad():
-            model.head.bias += torch.from_numpy(_offsets(plan, model)).float()
+            model.head.bias += torch.from_numpy(_offsets(plan, model)).to(model.head.bias)
     return model.eval()
 
 
@@ -71,18 +74,18 @@ def _cross_fitted(plan: Recipe) -> list[dict[str, Any]]:
     if not plan.settings.adjust:
         return []
     model = plan.model(_tokenizer(plan))
-    model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    model.load_state_dict(load(plan.settings.run / "checkpoint.pt")["model"])
     logits, truth, measured_by = _adjustment(plan, model.eval())
     answers = adjust.answers_of(adjust.cross_fitted(logits, truth, measured_by), plan.settings.activation == "softmax")
     name = next(iter(plan.dev()))
     return [metrics.measured(name, metric, answers, truth, plan.labels) for metric in plan.settings.metrics]
 
 
-def train(plan: Recipe, n_threads: int) -> None:
+def train(plan: Recipe) -> None:
     """Learns from the labels: the teacher where the expert has one, the model itself where not."""
     settings = plan.settings
     if settings.teacher:
-        distil.teach(plan, n_threads)
+        distil.teach(plan)
         return
     tokenizer = _tokenizer(plan)
     torch.manual_seed(settings.seed)
@@ -90,13 +93,13 @@ def train(plan: Recipe, n_threads: int) -> None:
     loss = learn.Labels(weighed, len(plan.labels), settings.activation == "softmax", settings.learning)
     course = learn.Course(settings.name, plan.model(tokenizer), tokenizer, settings.learning, plan.epoch, loss,
                           settings.run / "checkpoint.pt")
-    learn.train(plan, course, n_threads)
+    learn.train(plan, course)
 
 
-def distilled(plan: Recipe, n_threads: int) -> None:
+def distilled(plan: Recipe) -> None:
     """Learns from the teacher."""
     if plan.settings.teacher:
-        distil.distil(plan, _tokenizer(plan), n_threads)
+        distil.distil(plan, _tokenizer(plan))
 
 
 def export(plan: Recipe) -> None:
@@ -123,16 +126,15 @@ def evaluate(plan: Recipe) -> None:
     """Calibrates and measures the int8 model, writes golden cases and the manifest, publishes the folder."""
     settings, folder = plan.settings, built(plan)
     package = Package(folder, settings.max_tokens)
-    outputs = [{"name": "logits", "datatype": "FP32", "shape": [-1, len(plan.labels)]}]
     if settings.classifier:
         whole = Package(folder, settings.max_tokens, model=str(settings.run.resolve() / FLOAT))
-        routing.evaluate(plan, whole, package, lambda temperature: manifest_of(plan, temperature, outputs), in_order)
+        routing.evaluate(plan, whole, package, lambda temperature: manifest_of(plan, temperature=temperature, activation=settings.activation), in_order)
         return
     dev = plan.dev()
     logits = {name: package.all_logits([example.text for example in examples]) for name, examples in dev.items()}
     every = [example for examples in dev.values() for example in examples]
-    manifest = manifest_of(
-        plan, measure.temperature(np.concatenate(list(logits.values())), every, settings.activation), outputs)
+    temperature = measure.temperature(np.concatenate(list(logits.values())), every, settings.activation)
+    manifest = manifest_of(plan, temperature=temperature, activation=settings.activation)
     scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
     if settings.out_of_scope:
         threshold = settings.out_of_scope.get("threshold") or measure.out_of_scope_threshold(
@@ -148,14 +150,14 @@ def evaluate(plan: Recipe) -> None:
     (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": _float_accuracies(plan, manifest), "errors": _errors(plan, scores, manifest),
                   "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest), "worn": worn,
-                  "cross-fitted": _cross_fitted(plan)}
+                  "cross-fitted": _cross_fitted(plan), "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     for row in manifest["accuracy"]:
         print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
 
 
-def curve(plan: Recipe, n_threads: int) -> None:
+def curve(plan: Recipe) -> None:
     """Trains and measures the other sizes, ships those that have a version, and draws them beside the default one."""
     settings = plan.settings
     if not settings.alternatives:
@@ -163,7 +165,7 @@ def curve(plan: Recipe, n_threads: int) -> None:
     points = [_point(plan, str(plan.model(_tokenizer(plan)).shape), built(plan))]
     for table in settings.alternatives:
         other = type(plan)(settings.alternative(table["name"]), plan.data)
-        distilled(other, n_threads)
+        distilled(other)
         quantise(other)
         if other.settings.published_as:
             export(other)
@@ -212,28 +214,36 @@ def write_card(plan: Recipe) -> None:
     print(card.write(plan.settings))
 
 
-def manifest_of(plan: Recipe | Spans, temperature: float, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+def manifest_of(plan: Recipe | Spans | Pairs | Pictures, models: tuple[str, ...] = ("model.onnx",), **rules: object) -> dict[str, Any]:
+    """What is known of a package before it is measured. Its tensors are those of the first of its models."""
     settings, folder = plan.settings, built(plan)
     rows = plan.rows()
-    model = onnx.load(folder / "model.onnx")
-    scales = ("scale_", "ints_", "number_", "constant_", "zero_")
-    parameters = sum(int(np.prod(numpy_helper.to_array(tensor).shape)) for tensor in model.graph.initializer
-                     if not tensor.name.startswith(scales))
+    graphs = [onnx.load(folder / model).graph for model in models]
     return {
         "version": settings.published,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "licence": settings.licence,
         "architecture": settings.architecture,
-        "max-tokens": settings.max_tokens,
-        "temperature": temperature,
-        "activation": settings.activation,
-        "inputs": [{"name": name, "datatype": "INT64", "shape": [-1, -1]} for name in ("input_ids", "attention_mask")],
-        "outputs": outputs,
-        "size": {"bytes": _bytes(folder),
-                 "parameters": parameters},
+        **({"max-tokens": settings.max_tokens} if settings.max_tokens else {}),
+        **rules,
+        "inputs": _tensors(graphs[0].input),
+        "outputs": _tensors(graphs[0].output),
+        "size": {"bytes": sum((folder / name).stat().st_size for name in (*models, "tokenizer.json") if (folder / name).exists()),
+                 "parameters": sum(map(_parameters, graphs))},
         "training-data": [{"name": source.name, "licence": source.licence, "rows": rows[source.name],
                            "source": source.source} for source in settings.sources if source.name in rows],
     }
+
+
+def _tensors(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
+    datatypes = {onnx.TensorProto.INT64: "INT64", onnx.TensorProto.FLOAT: "FP32"}
+    return [{"name": value.name, "datatype": datatypes[value.type.tensor_type.elem_type],
+             "shape": [dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim]} for value in values]
+
+
+def _parameters(graph: onnx.GraphProto) -> int:
+    scales = ("scale_", "ints_", "number_", "constant_", "zero_")
+    return sum(int(np.prod(tensor.dims)) for tensor in graph.initializer if not tensor.name.startswith(scales))
 
 
 def in_order(manifest: dict[str, Any]) -> dict[str, Any]:

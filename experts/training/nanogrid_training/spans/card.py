@@ -6,7 +6,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from ..card import MACHINE, percent, robustness, table
+from ..card import MACHINE, SESSION, accuracy_table, data_table, facts, made_by, percent, robustness, table
 from ..package import MANIFEST
 from ..settings import Settings
 
@@ -14,16 +14,10 @@ from ..settings import Settings
 def write(settings: Settings) -> Path:
     manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
     evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
-    accuracy = table(["dev set", "metric", "value", "95 % interval", "texts", "before quantisation"], [
-        [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}",
-         row["n"], percent(before["value"])]
-        for row, before in zip(manifest["accuracy"], evaluation["float-accuracy"])], 2)
     kinds = table(["dev set", "entity", "F1", "in the data", "answered"], [
         [row["data"], f"`{row['entity']}`", percent(row["f1"]), row["wanted"], row["given"]]
         for row in evaluation["by-entity"]], 2)
     cost = table(["tokens", "CPU microseconds"], [[row["tokens"], row["cpu-us"]] for row in manifest["cost"]], 0)
-    data = table(["set", "licence", "origin", "rows"], [
-        [row["name"], row["licence"], row["source"], f"{row['rows']:,}"] for row in manifest["training-data"]], 3)
     errors = table(["text", "should be", "answered"], [
         [error[key].replace("|", "\\|") for key in ("text", "wanted", "answered")] for error in evaluation["errors"]], 3)
     named = {"card-number": "payment card numbers (Luhn)", "iban": "IBANs (ISO 7064)", "ip-address": "IPv4 addresses",
@@ -32,18 +26,12 @@ def write(settings: Settings) -> Path:
     parts = [
         f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],
-        table(["", ""], [
-            ["model", manifest["architecture"]],
-            ["parameters", f"{manifest['size']['parameters']:,}"],
-            ["size of model and tokenizer", f"{manifest['size']['bytes'] / 1e6:.2f} MB"],
-            ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"],
-            ["licence of the weights", manifest["licence"]],
-            ["made on", manifest["created"]]], 2),
+        facts(manifest, "model and tokenizer", ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]),
         "The tags of a text's words are the most probable sequence in which no entity begins in its middle. A span's score is "
         f"the mean probability of its words' tags, at a temperature of {manifest['temperature']:g}.",
         f"Found by their format alone, whatever the model says: {by_format}. These have score 1." if by_format else "",
         "## Accuracy",
-        accuracy,
+        accuracy_table(manifest, evaluation, "texts"),
         "A span counts when its entity, its start and its end are all right; intervals are bootstrapped over the texts. "
         "Measured on the int8 model as a server answers, on dev rows, none of which was trained on; the temperature was fitted "
         "on the same rows. Training runs a fixed number of epochs and ships the last one, so no checkpoint was chosen by them.",
@@ -52,19 +40,17 @@ def write(settings: Settings) -> Path:
         *robustness(manifest, evaluation["worn"]),
         "## Cost",
         cost,
-        f"CPU time of one request in the session, without tokenising, on {MACHINE}.",
+        f"CPU time of one request in the session, without tokenising, on {evaluation.get('machine', MACHINE)}, {SESSION}.",
         "Weights have 7 bits, and every token's activations their own scale: the scores do not depend on VNNI, on "
         "padding, or on the other requests of a batch.",
         "## Data",
-        data,
+        data_table(manifest, "rows"),
         "## Limits",
         "\n".join(f"- {limit}" for limit in settings.card["limits"]),
         "## Errors",
         "A random sample of dev rows that are not all right:",
         errors,
-        "## Made by",
-        f"`python -m nanogrid_training all {settings.name} --data DIR` in `experts/training` (`DIR` holds the data sets by "
-        "the names above). This page is written by its `card` step.",
+        *made_by(settings),
     ]
     path = settings.home / "README.md"
     path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")

@@ -66,7 +66,7 @@ class Tags:
     def towards(self, words: Tensor, counts: list[int], examples: list[Tagged]) -> Tensor:
         """One loss per word."""
         sets = torch.tensor([tag for example, n in zip(examples, counts, strict=True) for tag in example.tags[:n]])
-        return -(words.log_softmax(dim=1) + self.allowed[sets]).logsumexp(dim=1)
+        return -(words.log_softmax(dim=1) + self.allowed[sets].to(words.device)).logsumexp(dim=1)
 
     @staticmethod
     def of_texts(whole: Tensor, examples: list[Tagged]) -> Tensor:
@@ -74,7 +74,7 @@ class Tags:
         known = [i for i, example in enumerate(examples) if example.label is not None]
         if not known:
             return whole.sum() * 0.0
-        labels = torch.tensor([examples[i].label for i in known])
+        labels = torch.tensor([examples[i].label for i in known], device=whole.device)
         return 3.0 * functional.cross_entropy(whole[known].float(), labels, reduction="sum")
 
     def __call__(self, logits: tuple[Tensor, Tensor], examples: list[Tagged]) -> Tensor:
@@ -93,8 +93,8 @@ class Distilled:
         said = [self.says[example.origin] for example in examples]
         # A text near the limit may show one of the two a word more than the other.
         words, counts = self.tags.of_words(logits[0], examples, [len(one.tags) for one in said])
-        taught = torch.from_numpy(np.concatenate([one.tags[:n] for one, n in zip(said, counts, strict=True)])).float()
-        whole = torch.from_numpy(np.stack([one.whole for one in said])).float()
+        taught = torch.from_numpy(np.concatenate([one.tags[:n] for one, n in zip(said, counts, strict=True)])).to(words)
+        whole = torch.from_numpy(np.stack([one.whole for one in said])).to(words)
         known = self.tags.towards(words, counts, examples).sum() + self.tags.of_texts(logits[1], examples)
         heads = self._soft(words, taught).sum()
         if any(example.label is not None for example in examples):

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from .. import learn, measure, prune, robustness
+from ..device import DEVICE, autocast, load
 from ..package import MANIFEST, file_sums, publish, to_toml
 from ..steps import FLOAT, N_ERRORS, built, in_order, manifest_of
 from . import card
@@ -50,7 +51,7 @@ def _shown(plan: Spans, title: str, tokenizer: Tokenizer) -> Any:
     return report
 
 
-def train(plan: Spans, n_threads: int) -> None:
+def train(plan: Spans) -> None:
     """Fine-tunes the teacher on the labels, and writes down what it says of every text a student will see."""
     settings = plan.settings
     torch.manual_seed(settings.seed)
@@ -64,7 +65,7 @@ def train(plan: Spans, n_threads: int) -> None:
     title = f"{settings.name}: teacher"
     course = learn.Course(title, teacher, tokenizer, settings.teacher.learning, plan.epoch, loss,
                           settings.teacher_run / "checkpoint.pt", _shown(plan, title, tokenizer))
-    learn.train(plan, course, n_threads)
+    learn.train(plan, course)
     _write_says(plan, teacher, tokenizer, loss, labelled)
 
 
@@ -75,13 +76,13 @@ def _write_says(plan: Spans, teacher: Tagger, tokenizer: Tokenizer, loss: Tags, 
     for start in range(0, len(different), SAYS_BATCH):
         batch = different[start: start + SAYS_BATCH]
         encoded = learn.encode(tokenizer, [example.text for example in batch], plan.settings.max_tokens)
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.settings.teacher.learning.bfloat16):
-            logits = teacher(*learn.pad(encoded, np.arange(len(batch))))
+        with autocast(plan.settings.teacher.learning.bfloat16):
+            logits = teacher(*(part.to(DEVICE) for part in learn.pad(encoded, np.arange(len(batch)))))
         words, n_words = loss.of_words(logits[0], batch, [len(example.tags) for example in batch])
         texts += [example.text for example in batch]
         counts += n_words
-        tags.append(words.half().numpy())
-        whole.append(logits[1].half().numpy())
+        tags.append(words.half().cpu().numpy())
+        whole.append(logits[1].half().cpu().numpy())
     np.savez(plan.settings.teacher_run / "says.npz", texts=np.array(texts), counts=np.array(counts),
              tags=np.concatenate(tags), whole=np.concatenate(whole))
 
@@ -93,13 +94,13 @@ def _says(plan: Spans) -> dict[str, Says]:
             zip(said["texts"].tolist(), np.split(said["tags"], ends), said["whole"], strict=True)}
 
 
-def distilled(plan: Spans, n_threads: int) -> None:
+def distilled(plan: Spans) -> None:
     """Cuts the student out of the teacher, and trains it on noisy copies of the texts."""
     settings = plan.settings
     torch.manual_seed(settings.seed)
     tokenizer = _tokenizer(settings.run / "tokenizer.json", plan, None)
     teacher, known = _teacher(plan)
-    teacher.load_state_dict(torch.load(settings.teacher_run / "checkpoint.pt")["model"])
+    teacher.load_state_dict(load(settings.teacher_run / "checkpoint.pt")["model"])
     texts = [example.text for example in plan.labelled()]
     random.Random(settings.seed).shuffle(texts)
     student = plan.model(tokenizer)
@@ -109,13 +110,13 @@ def distilled(plan: Spans, n_threads: int) -> None:
     title = f"{settings.name}: student"
     course = learn.Course(title, cut, tokenizer, settings.learning, plan.epoch, loss, settings.run / "checkpoint.pt",
                           _shown(plan, title, tokenizer))
-    learn.train(plan, course, n_threads)
+    learn.train(plan, course)
 
 
 def _trained(plan: Spans) -> tuple[Tagger, Tokenizer]:
     tokenizer = _tokenizer(plan.settings.run / "tokenizer.json", plan, None)
     model = plan.model(tokenizer)
-    model.load_state_dict(torch.load(plan.settings.run / "checkpoint.pt")["model"])
+    model.load_state_dict(load(plan.settings.run / "checkpoint.pt")["model"])
     return model.eval(), tokenizer
 
 
@@ -143,9 +144,7 @@ def evaluate(plan: Spans) -> None:
     """Calibrates and measures the int8 model, writes golden cases and the manifest, publishes the folder."""
     settings, folder, dev = plan.settings, built(plan), plan.dev()
     package = TagPackage(folder, settings.max_tokens, by_format=settings.formats)
-    manifest = manifest_of(plan, temperature(package, plan.dev_of_kind()), [
-        {"name": "logits", "datatype": "FP32", "shape": [-1, -1, len(plan.labels)]},
-        *([{"name": "text_logits", "datatype": "FP32", "shape": [-1, len(plan.texts)]}] if plan.texts else [])])
+    manifest = manifest_of(plan, temperature=temperature(package, plan.dev_of_kind()), activation=plan.settings.activation)
     divisor = manifest["temperature"]
     if settings.formats:
         manifest["formats"] = dict(settings.formats)
@@ -161,7 +160,8 @@ def evaluate(plan: Spans) -> None:
     evaluation = {
         "float-accuracy": [row for name, rows in dev.items() for row in accuracies(whole, name, rows, divisor)],
         "by-entity": [row for name, rows in dev.items() for row in by_entity(package, name, rows, divisor)],
-        "errors": _errors(plan, package, divisor), "worn": wear, "extra": plan.extra(package, manifest)}
+        "errors": _errors(plan, package, divisor), "worn": wear, "extra": plan.extra(package, manifest),
+        "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     for row in manifest["accuracy"]:
@@ -184,10 +184,6 @@ def _errors(plan: Spans, package: TagPackage, divisor: float) -> list[dict[str, 
                               "answered": written(row.text, given)})
     random.Random(plan.settings.seed).shuffle(found)
     return found[:N_ERRORS]
-
-
-def curve(plan: Spans, n_threads: int) -> None:
-    """No other sizes were tried."""
 
 
 def write_card(plan: Spans) -> None:

@@ -105,11 +105,11 @@ class Tagger(Encoder):
         return self.head(self.dropout(hidden)), self.text_head(self.dropout(self.pooled(hidden, mask)))
 
     def rows_onnx(self, graph: Graph, ids: str) -> str:
-        return graph.op("Gather", graph.constant(self.piece_of.numpy().astype(np.int32), "ints"), ids)
+        return graph.op("Gather", graph.constant(self.piece_of.cpu().numpy().astype(np.int32), "ints"), ids)
 
     def embedded_onnx(self, graph: Graph, ids: str, sizes: str, int8: bool) -> str:
         words = super().embedded_onnx(graph, ids, sizes, int8)
-        picked = graph.op("Gather", graph.constant(self.case_of.numpy().astype(np.int8), "ints"), ids)
+        picked = graph.op("Gather", graph.constant(self.case_of.cpu().numpy().astype(np.int8), "ints"), ids)
         case = graph.op("Cast", picked, to=TensorProto.INT32)
         return graph.op("Add", words, graph.op("Gather", graph.constant(array(self.cases.weight), "constant"), case))
 

@@ -1,0 +1,1 @@
+"""Experts that say what a picture shows: `task = "image-classification"` in a `train.toml`."""

@@ -1,0 +1,1 @@
+"""Experts that turn a text into another text: `task = "text-to-text"` in a `train.toml`."""
