@@ -8,13 +8,13 @@ use nanogrid_proto::inference::grpc_inference_service_client::GrpcInferenceServi
 use nanogrid_proto::inference::{ModelInferRequest, ServerMetadataRequest};
 use nanogrid_proto::tensor::{self, Data, Tensor};
 use nanogrid_proto::v1::grid_client::GridClient;
-use nanogrid_proto::v1::{InferRequest, OutcomeStatus};
+use nanogrid_proto::v1::{InferRequest, OutcomeStatus, infer_request::Payload};
 use serde::Serialize;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::cases::Case;
+use crate::cases::{Case, Input};
 use crate::{Error, judge};
 
 /// Which of the two services is called.
@@ -135,15 +135,25 @@ impl Prepared {
 }
 
 fn grid_message(case: &Case, experts: Vec<String>) -> InferRequest {
-    let payload = nanogrid_proto::v1::infer_request::Payload::Text(case.text.clone());
-    InferRequest { payload: Some(payload), experts, ..InferRequest::default() }
+    InferRequest { payload: Some(payload(&case.input)), experts, ..InferRequest::default() }
+}
+
+pub(crate) fn payload(input: &Input) -> Payload {
+    match input {
+        Input::Text(text) => Payload::Text(text.clone()),
+        Input::Image { file, .. } => Payload::Image(file.clone()),
+    }
 }
 
 fn oip_message(case: &Case, expert: Option<String>) -> ModelInferRequest {
     let model_name = expert.unwrap_or_else(|| "auto".to_owned());
     let mut message = ModelInferRequest { model_name, ..ModelInferRequest::default() };
-    let data = Data::Bytes(vec![Bytes::from(case.text.clone().into_bytes())]);
-    tensor::set_inputs(&mut message, vec![Tensor { name: "text".to_owned(), shape: vec![1], data }]);
+    let (name, element) = match &case.input {
+        Input::Text(text) => ("text", Bytes::from(text.clone())),
+        Input::Image { file, .. } => ("image", file.clone()),
+    };
+    let data = Data::Bytes(vec![element]);
+    tensor::set_inputs(&mut message, vec![Tensor { name: name.to_owned(), shape: vec![1], data }]);
     message
 }
 
@@ -242,3 +252,6 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,31 +3,72 @@
 //! By default the golden cases of every expert of the catalog: the training side recorded them, so a wrong answer is a
 //! fault of the serving, not of the model. Labelled files work too; then wrong answers also tell how good the model is.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::Error;
 
-/// One input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One input and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// What the expert looks at.
-    pub text: String,
+    pub input: Input,
     /// Whose answer is checked; `None` = whoever answers.
     pub expert: Option<String>,
     /// Any of these is right; empty = every answer is.
     pub expected: Vec<String>,
 }
 
+/// What an expert looks at. Shown as the text, or as where the image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// For experts of texts.
+    Text(String),
+    /// For experts of images.
+    Image {
+        /// Where it was read from.
+        path: PathBuf,
+        /// A PNG or JPEG file.
+        file: Bytes,
+    },
+}
+
+impl Input {
+    /// A text of white space alone, which a grid refuses. Golden cases have some, to hold the tokenisers to it.
+    pub fn is_blank(&self) -> bool {
+        self.text().is_some_and(|text| text.trim().is_empty())
+    }
+
+    /// The text, where it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Image { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Image { path, .. } => path.display().fmt(f),
+        }
+    }
+}
+
 /// Scores closer than this may swap places from one processor to the next.
 const TIE: f32 = 1e-3;
 
-/// One line of JSONL: `label`, or `labels` with `scores` as in golden cases.
+/// One line of JSONL: `text` or `image`, and `label`, or `labels` with `scores` as in golden cases.
 #[derive(Deserialize)]
 struct Line {
-    text: String,
+    text: Option<String>,
+    /// A path, from the folder of the JSONL file.
+    image: Option<PathBuf>,
     expert: Option<String>,
     label: Option<String>,
     #[serde(default)]
@@ -120,9 +161,25 @@ fn jsonl(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
                 line: idx + 1,
                 problem: error.to_string(),
             })?;
-            Ok(Case { expected: line.expected(), text: line.text, expert: line.expert })
+            let expected = line.expected();
+            let input = match (line.text, line.image) {
+                (Some(text), None) => Input::Text(text),
+                (None, Some(image)) => read_image(path.with_file_name(image))?,
+                (Some(_), Some(_)) | (None, None) => {
+                    let problem = "must have a `text` or an `image`".to_owned();
+                    return Err(Error::BadLine { path: path.to_owned(), line: idx + 1, problem });
+                }
+            };
+            Ok(Case { input, expert: line.expert, expected })
         })
         .collect()
+}
+
+fn read_image(path: PathBuf) -> Result<Input, Error> {
+    match fs::read(&path) {
+        Ok(file) => Ok(Input::Image { path, file: file.into() }),
+        Err(source) => Err(Error::Unreadable { path, source }),
+    }
 }
 
 fn tsv(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
@@ -145,7 +202,7 @@ fn tsv(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
             }
             let field = |column: Option<usize>| column.map(|column| fields[column].to_owned());
             Ok(Case {
-                text: fields[text].to_owned(),
+                input: Input::Text(fields[text].to_owned()),
                 expert: field(expert),
                 expected: field(label).into_iter().collect(),
             })

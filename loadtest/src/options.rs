@@ -181,8 +181,7 @@ impl Options {
             Some(path) => (path, cases::read(path)?),
             None => (&self.catalog, cases::golden(&self.catalog, self.expert.as_deref())?),
         };
-        // A grid refuses text of white space alone; golden cases have some, to hold the tokenisers to it.
-        cases.retain(|case| !case.text.trim().is_empty());
+        cases.retain(|case| !case.input.is_blank());
         if let Some(name) = &self.expert {
             cases.retain(|case| case.expert.as_ref().is_none_or(|expert| expert == name));
             cases.iter_mut().for_each(|case| case.expert = Some(name.clone()));

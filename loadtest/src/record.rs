@@ -118,8 +118,8 @@ pub struct Failure {
 pub struct Example {
     /// `wrong`, `missing`, or the status.
     pub kind: String,
-    /// What was sent, shortened.
-    pub text: String,
+    /// The text that was sent, or where its image is, shortened.
+    pub input: String,
     /// What should have come.
     pub expected: Vec<String>,
     /// What came.

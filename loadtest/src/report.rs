@@ -228,10 +228,10 @@ impl fmt::Display for Report {
             writeln!(f, "{} failed, p50 {:.3} ms, p99 {:.3} ms", counts.failed(), ms.p50, ms.p99)?;
         }
         for example in &self.examples {
-            let Example { kind, text, expected, got } = example;
+            let Example { kind, input, expected, got } = example;
             let wanted =
                 if expected.is_empty() { String::new() } else { format!(" (`{}`)", expected.join("` or `")) };
-            writeln!(f, "{kind:<11} {text:?}{wanted}: {got}")?;
+            writeln!(f, "{kind:<11} {input:?}{wanted}: {got}")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning     {warning}")?;

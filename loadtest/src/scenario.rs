@@ -118,7 +118,7 @@ impl Setup {
     /// The golden cases of `expert`, at least one.
     fn cases(&self, expert: &str) -> Result<Vec<Case>, Error> {
         let mut cases = cases::golden(&self.place.catalog, Some(expert))?;
-        cases.retain(|case| !case.text.trim().is_empty());
+        cases.retain(|case| !case.input.is_blank());
         if cases.is_empty() {
             let path = self.place.catalog.clone();
             return Err(Error::NoCases { path, expert: Some(expert.to_owned()) });

@@ -2,7 +2,7 @@ use super::*;
 
 fn case(text: &str, expert: Option<&str>, expected: &[&str]) -> Case {
     Case {
-        text: text.to_owned(),
+        input: Input::Text(text.to_owned()),
         expert: expert.map(str::to_owned),
         expected: expected.iter().map(|label| (*label).to_owned()).collect(),
     }
@@ -37,6 +37,22 @@ fn jsonl_has_a_label_or_golden_labels_or_none() {
 }
 
 #[test]
+fn images_are_read_from_beside_the_file_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("golden")).unwrap();
+    let image = folder.path().join("golden/cat-1.jpg");
+    fs::write(&image, b"a picture").unwrap();
+    let path = folder.path().join("golden.jsonl");
+    fs::write(&path, r#"{"image": "golden/cat-1.jpg", "labels": ["cat", "dog"], "scores": [0.9, 0.1]}"#)
+        .unwrap();
+    let [case] = &read(&path).unwrap()[..] else { panic!("one case") };
+    let file = Bytes::from_static(b"a picture");
+    assert_eq!(case.input, Input::Image { path: image.clone(), file });
+    assert_eq!((case.input.to_string(), case.input.is_blank()), (image.display().to_string(), false));
+    assert_eq!(case.expected, ["cat"]);
+}
+
+#[test]
 fn labels_that_tie_are_all_right() {
     let cases =
         read_text("a.jsonl", r#"{"text": "t", "labels": ["x", "y", "z"], "scores": [0.4001, 0.4, 0.1]}"#)
@@ -54,7 +70,13 @@ fn tsv_takes_its_columns_by_name() {
 
 #[test]
 fn bad_lines_are_named() {
-    refused("a.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n", "a.jsonl:2: missing field `text`");
+    refused(
+        "a.jsonl",
+        "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n",
+        "a.jsonl:2: must have a `text` or an `image`",
+    );
+    refused("a.jsonl", r#"{"text": "a", "image": "b.png"}"#, "a.jsonl:1: must have a `text` or an `image`");
+    refused("a.jsonl", r#"{"image": "b.png"}"#, "b.png` cannot be read");
     refused("a.tsv", "text\tlabel\na\tb\nc\n", "a.tsv:3: must have 2 columns as in the header: 1");
     refused(
         "a.tsv",

@@ -2,10 +2,11 @@ use nanogrid_proto::tensor::Tensor;
 use nanogrid_proto::v1::{Decision, Label, Labels, Missing, Text};
 
 use super::*;
+use crate::cases::Input;
 
 fn case(expert: Option<&str>, expected: &[&str]) -> Case {
     let expected = expected.iter().map(|label| (*label).to_owned()).collect();
-    Case { text: "any".to_owned(), expert: expert.map(str::to_owned), expected }
+    Case { input: Input::Text("any".to_owned()), expert: expert.map(str::to_owned), expected }
 }
 
 fn answered(expert: &str, label: &str) -> Outcome {

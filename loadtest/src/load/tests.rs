@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::*;
 use crate::call::{Api, Ask, Verdict};
-use crate::cases::Case;
+use crate::cases::{Case, Input};
 
 /// Answers `ModelInfer` as the text says: `slow` takes a second, `wrong` gets another label, `refuse` gets a status,
 /// `other` is answered by another expert, `never` is not answered.
@@ -86,12 +86,13 @@ fn open(rate: f64) -> Shape {
     Shape::Open { rate, arrivals: Distribution::Constant, max_in_flight: 100 }
 }
 
+fn case(text: &str) -> Case {
+    let input = Input::Text(text.to_owned());
+    Case { input, expert: Some("intent".to_owned()), expected: vec!["right".to_owned()] }
+}
+
 async fn run_until(shape: Shape, texts: &[&str], stop: &Stop) -> Run {
-    let input = |text: &&str| {
-        let text = (*text).to_owned();
-        let case = Case { text, expert: Some("intent".to_owned()), expected: vec!["right".to_owned()] };
-        Prepared::new(case, Api::Oip, &Ask::EachItsOwn)
-    };
+    let input = |text: &&str| Prepared::new(case(text), Api::Oip, &Ask::EachItsOwn);
     let load = Load {
         shape,
         warmup: Duration::from_secs(2),
@@ -125,7 +126,7 @@ async fn an_open_loop_counts_the_wait_before_sending_as_latency() {
     tokio::time::advance(Duration::from_secs(3)).await;
     let sent = recorder.sent(due);
     tokio::time::advance(Duration::from_secs(1)).await;
-    recorder.ended(sent, &Verdict::Right, &Case::default());
+    recorder.ended(sent, &Verdict::Right, &case("any"));
     let record = recorder.finish();
     assert!((3_999_000..4_010_000).contains(&record.latencies.max()), "{}", record.latencies.max());
     assert!((2_999_000..3_010_000).contains(&record.lateness.max()), "{}", record.lateness.max());
@@ -203,7 +204,7 @@ async fn every_call_is_kept_when_asked_for() {
     let sent = recorder.sent(start);
     tokio::time::advance(Duration::from_secs(1)).await;
     let (expert, status) = (Some("intent".to_owned()), OutcomeStatus::Failed);
-    recorder.ended(sent, &Verdict::Missing { expert, status, why: "gone".to_owned() }, &Case::default());
+    recorder.ended(sent, &Verdict::Missing { expert, status, why: "gone".to_owned() }, &case("any"));
     recorder.not_sent(Instant::now());
     let calls = recorder.finish().calls;
     let failure = calls[0].failure.as_ref().expect("it failed");

@@ -89,7 +89,7 @@ fn inputs_are_those_of_the_expert_asked() {
     let input = path.to_str().unwrap();
     let texts = |arguments: &[&str]| {
         let inputs = parse(&[&["--input", input], arguments].concat()).inputs();
-        inputs.map(|inputs| inputs.iter().map(|input| input.case().text.clone()).collect::<String>())
+        inputs.map(|inputs| inputs.iter().map(|input| input.case().input.to_string()).collect::<String>())
     };
     assert_eq!(texts(&[]).unwrap(), "abc");
     assert_eq!(texts(&["--expert", "intent"]).unwrap(), "ac");

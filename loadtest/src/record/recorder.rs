@@ -124,7 +124,7 @@ impl Recorder {
             if n_alike < EXAMPLES_PER_KIND {
                 record.examples.push(Example {
                     kind: kind.clone(),
-                    text: case.text.chars().take(80).collect(),
+                    input: case.input.to_string().chars().take(80).collect(),
                     expected: case.expected.clone(),
                     got: got.clone(),
                 });

@@ -1,5 +1,6 @@
 use super::*;
 use crate::arrivals::Distribution;
+use crate::cases::{Case, Input};
 use crate::cpu::CpuShare;
 use crate::record::{Detail, Recorder};
 
@@ -8,7 +9,8 @@ fn report(cores: f64, lateness: Duration) -> Report {
     let start = Instant::now();
     let recorder = Recorder::new(start..start + Duration::from_secs(10), Detail::Seconds);
     let sent = recorder.sent(start);
-    recorder.ended(sent, &crate::call::Verdict::Right, &crate::cases::Case::default());
+    let case = Case { input: Input::Text("any".to_owned()), expert: None, expected: Vec::new() };
+    recorder.ended(sent, &crate::call::Verdict::Right, &case);
     let mut record = recorder.finish();
     record.lateness.record(u64::try_from(lateness.as_micros()).unwrap()).unwrap();
     let shape = Shape::Open { rate: 50.0, arrivals: Distribution::Constant, max_in_flight: 10 };

@@ -19,7 +19,7 @@ use super::front::Trouble;
 use super::grid::{Grid, Layout, Part};
 use super::report::{Report, ms};
 use super::steady::Diary;
-use crate::Error;
+use crate::{Error, call};
 
 const EXPERT: &str = "spam";
 const STABLE: u32 = 1;
@@ -70,9 +70,10 @@ pub(super) async fn run(trial: Trial, setup: &Setup) -> Result<Report, Error> {
     let layout = Layout { experts: &[Part::version(EXPERT, STABLE)], fronts: true };
     let mut grid = Grid::start(&setup.place, layout).await?;
     let canary = grid.add(Part::version(EXPERT, CANARY)).await?;
-    let text = setup.cases(EXPERT)?.swap_remove(0).text;
+    let payload = call::payload(&setup.cases(EXPERT)?.swap_remove(0).input);
     let load = setup.load(setup.unchecked_inputs(EXPERT)?);
-    let script = async |grid: &mut Grid, diary: &Diary| Try { trial, canary, text }.watch(grid, diary).await;
+    let script =
+        async |grid: &mut Grid, diary: &Diary| Try { trial, canary, payload }.watch(grid, diary).await;
     let observed = load.during(&mut grid, script).await?;
     let end = observed.script.clone();
     let what = format!("`{EXPERT}` version {CANARY} is tried against {STABLE}; {}", trial.what());
@@ -137,7 +138,7 @@ struct Try {
     trial: Trial,
     /// Which replica it is.
     canary: usize,
-    text: String,
+    payload: Payload,
 }
 
 impl Try {
@@ -173,7 +174,7 @@ impl Try {
             // What was lost before this look, when there was still something to have.
             lost_it.extend(lost_just_now.drain());
             for key in 0..N_KEYS {
-                let version = version_for(&mut clients, key, &self.text).await;
+                let version = version_for(&mut clients, key, self.payload.clone()).await;
                 if version == Some(CANARY) {
                     have_it.insert(key);
                 } else if version.is_some() && have_it.contains(&key) {
@@ -203,9 +204,9 @@ async fn now(control: &mut ControlClient<Channel>) -> Result<Rollout, Status> {
 }
 
 /// The version that a client with this key is given; `None` when it was not that version that answered.
-async fn version_for(clients: &mut GridClient<Channel>, key: usize, text: &str) -> Option<u32> {
+async fn version_for(clients: &mut GridClient<Channel>, key: usize, payload: Payload) -> Option<u32> {
     let mut request = Request::new(InferRequest {
-        payload: Some(Payload::Text(text.to_owned())),
+        payload: Some(payload),
         experts: vec![EXPERT.to_owned()],
         ..InferRequest::default()
     });

@@ -16,7 +16,7 @@ use super::report::{Counted, Report, Row, reasons_of_record};
 use crate::Error;
 use crate::arrivals::Distribution;
 use crate::call::{Api, Ask, Caller, Criticality, Prepared};
-use crate::cases::Case;
+use crate::cases::{Case, Input};
 use crate::load::{self, Load, Run, Shape, Stop};
 use crate::record::{Counts, Detail};
 use crate::timer::Timer;
@@ -123,20 +123,21 @@ async fn ask(
 
 /// Golden cases one after the other, each text beginning with another one.
 fn inputs(setup: &Setup) -> Result<Vec<Prepared>, Error> {
-    let mut cases = setup.cases(EXPERT)?;
-    cases.retain(|case| case.text.len() < TEXT_BYTES);
+    let cases = setup.cases(EXPERT)?;
+    let texts = cases.iter().filter_map(|case| case.input.text());
+    let texts: Vec<&str> = texts.filter(|text| text.len() < TEXT_BYTES).collect();
     let long = |start: usize| {
-        let mut text = String::new();
-        for case in cases.iter().cycle().skip(start) {
-            if text.len() + case.text.len() >= TEXT_BYTES {
+        let mut long = String::new();
+        for text in texts.iter().cycle().skip(start) {
+            if long.len() + text.len() >= TEXT_BYTES {
                 break;
             }
-            text.push_str(&case.text);
-            text.push(' ');
+            long.push_str(text);
+            long.push(' ');
         }
-        Case { text, expert: Some(EXPERT.to_owned()), expected: Vec::new() }
+        Case { input: Input::Text(long), expert: Some(EXPERT.to_owned()), expected: Vec::new() }
     };
-    Ok((0..cases.len()).map(|start| Prepared::new(long(start), Api::Grid, &Ask::EachItsOwn)).collect())
+    Ok((0..texts.len()).map(|start| Prepared::new(long(start), Api::Grid, &Ask::EachItsOwn)).collect())
 }
 
 /// Late is what got no answer: the router gives up a little before the deadline, so that a request that was given up looks
