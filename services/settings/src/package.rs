@@ -74,7 +74,7 @@ pub struct VersionManifest {
     pub outputs: Vec<TensorSpec>,
     /// `[size]`
     pub size: Size,
-    /// `[[cost]]`, by tokens; may be empty.
+    /// `[[cost]]`, by the size of the row; may be empty.
     pub cost: Vec<Cost>,
     /// `[[training-data]]`; may be empty.
     pub training_data: Vec<TrainingData>,
@@ -143,10 +143,21 @@ pub struct Size {
 /// One `[[cost]]`: measured on one core.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
-    /// Length of the row.
-    pub tokens: u32,
+    /// Which rows.
+    pub row: RowSize,
+    /// Hypotheses that were followed, where the answer is a text.
+    pub beams: Option<u32>,
     /// Microseconds of CPU per row.
     pub cpu_us: f64,
+}
+
+/// How large a row is, in what its model pays for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowSize {
+    /// Length of a text.
+    Tokens(u32),
+    /// Of an image, as the model takes it.
+    Pixels(u32),
 }
 
 /// One `[[training-data]]`

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use nanogrid_settings::{
     ExpertManifest, VersionManifest,
-    package::{Accuracy, Cost},
+    package::{Accuracy, Cost, RowSize},
 };
 
 use crate::{
@@ -22,8 +22,8 @@ use crate::{
 const BEGIN: &str = "<!-- the experts: written by `make readme` -->";
 const END: &str = "<!-- the experts end here -->";
 
-/// Costs are compared at this length.
-const TOKENS: u32 = 32;
+/// Costs are compared at this length, where a row is a text.
+const ROW: RowSize = RowSize::Tokens(32);
 
 /// Print the table of all experts, as Markdown.
 ///
@@ -107,15 +107,24 @@ fn accuracy(accuracy: &Accuracy) -> String {
     format!("{:.1}{unit} {metric} ({:.1} to {:.1}), {data}", value * scale, low * scale, high * scale)
 }
 
-/// At the length that most have in common, else the shortest.
+/// At the length that most have in common, else the one of the smallest row.
 fn cost(costs: &[Cost]) -> Option<&Cost> {
-    costs.iter().find(|cost| cost.tokens == TOKENS).or_else(|| costs.iter().min_by_key(|cost| cost.tokens))
+    let size = |cost: &&Cost| match cost.row {
+        RowSize::Tokens(n) | RowSize::Pixels(n) => n,
+    };
+    costs.iter().find(|cost| cost.row == ROW).or_else(|| costs.iter().min_by_key(size))
 }
 
-/// e.g. `0.80 ms`; the length only where it is another one than the heading says.
+/// e.g. `0.80 ms`; the rest only where the heading does not say it.
 fn time(cost: &Cost) -> String {
     let time = format!("{:.2} ms", cost.cpu_us / 1e3);
-    if cost.tokens == TOKENS { time } else { format!("{time} at {}", cost.tokens) }
+    let size = match cost.row {
+        ROW => String::new(),
+        RowSize::Tokens(n) => format!(" at {n}"),
+        RowSize::Pixels(n) => format!(" for {n} pixels"),
+    };
+    let beams = cost.beams.map(|n| format!(", {n} beams")).unwrap_or_default();
+    format!("{time}{size}{beams}")
 }
 
 fn replace(readme: &Path, table: &str) -> Result<(), Error> {

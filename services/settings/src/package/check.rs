@@ -6,7 +6,7 @@ use toml::{de::DeValue, value::Datetime};
 
 use super::{
     Accuracy, Activation, ClassifierManifest, Cost, DEFAULT_MAX_TOKENS, ExpertManifest, Formats, Limits,
-    OutOfScope, Promise, Size, TensorSpec, TrainingData, VersionManifest,
+    OutOfScope, Promise, RowSize, Size, TensorSpec, TrainingData, VersionManifest,
 };
 use crate::document::{
     Table,
@@ -187,9 +187,14 @@ fn size(table: &Table<'_>) -> Option<Size> {
 }
 
 fn cost(table: &Table<'_>) -> Option<Cost> {
-    let tokens = table.required("tokens", value::count);
+    let tokens = table.optional("tokens", value::count).map(RowSize::Tokens);
+    let pixels = table.optional("pixels", value::count).map(RowSize::Pixels);
+    if table.has("tokens") == table.has("pixels") {
+        table.note("tokens", "must be there, or `pixels` where a row is an image, and not both");
+    }
     let cpu_us = table.required("cpu-us", value::not_negative);
-    Some(Cost { tokens: tokens?, cpu_us: cpu_us? })
+    let beams = table.optional("beams", value::count);
+    Some(Cost { row: tokens.xor(pixels)?, beams, cpu_us: cpu_us? })
 }
 
 fn training_data(table: &Table<'_>) -> Option<TrainingData> {
