@@ -17,7 +17,7 @@ def write(settings: Settings) -> Path:
     examples = table(["text", "a translation", "answered"], [
         [row[key].replace("|", "\\|") for key in ("text", "wanted", "answered")] for row in evaluation["examples"]], 3)
     cost = table(["word pieces read", "beams", "CPU microseconds"],
-                 [[row["tokens"], row["beams"], row["cpu-us"]] for row in manifest["cost"]], 0)
+                 [[row["tokens"], row["beams"], row["cpu-us"]] for row in evaluation["cost"]], 0)
     parts = [
         f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],

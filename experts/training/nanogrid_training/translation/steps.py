@@ -119,12 +119,13 @@ def evaluate(plan: Pairs) -> None:
     manifest["accuracy"], answers = measure.accuracies(served, name, rows, beams)
     manifest["accuracy"] += measure.accuracies(served, name, rows, 1)[0] if beams > 1 else []
     manifest["accuracy"] += measure.worn(served, plan.dev, beams)
-    manifest["cost"] = measure.cost(served, beams)
+    costs = measure.cost(served, beams)
+    manifest["cost"] = [{key: row[key] for key in ("tokens", "cpu-us")} for row in costs if row["beams"] == beams]
     measure.write_golden(served, plan.golden_texts(), beams)
     manifest["files"] = file_sums(folder)
     (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": measure.accuracies(whole, name, rows, beams)[0],
-                  "machine": text_measure.machine(), "examples": measure.examples(rows, answers, settings.seed)}
+                  "machine": text_measure.machine(), "cost": costs, "examples": measure.examples(rows, answers, settings.seed)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     for row in manifest["accuracy"]:
