@@ -41,7 +41,12 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
     Some(match found.value.as_ref()?.value.as_ref()? {
         Value::StringValue(text) => text.clone(),
         Value::IntValue(number) => number.to_string(),
-        other => format!("{other:?}"),
+        other @ (Value::BoolValue(_)
+        | Value::DoubleValue(_)
+        | Value::ArrayValue(_)
+        | Value::KvlistValue(_)
+        | Value::BytesValue(_)
+        | Value::StringValueStrindex(_)) => format!("{other:?}"),
     })
 }
 
