@@ -98,13 +98,11 @@ def test_golden_pictures_come_with_other_forms_of_one(tmp_path):
         side, labels = 32, ["red", "blue"]
 
         def golden(self):
-            buffer = io.BytesIO()
-            Image.fromarray(coloured(1)[0][0]).save(buffer, "JPEG")
-            return [("red-1.jpg", buffer.getvalue())]
+            return [("red-1.png", pictures.as_png(Image.fromarray(coloured(1)[0][0])))]
 
     onnx.save(trained(tmp_path, 1).cpu().to_onnx(), tmp_path / "model.onnx")
     measure.write_golden(tmp_path, Plan(), session(tmp_path / "model.onnx"), 1.0)
     cases = [json.loads(line) for line in (tmp_path / "golden.jsonl").read_text("utf-8").splitlines()]
     assert [case["image"] for case in cases] == [f"golden/{name}" for name in
-                                                 ("red-1.jpg", "larger.png", "grey.png", "alpha.png", "wide.png")]
+                                                 ("red-1.png", "larger.png", "grey.png", "alpha.png", "wide.png")]
     assert all((tmp_path / case["image"]).exists() and len(case["labels"]) == 2 for case in cases)

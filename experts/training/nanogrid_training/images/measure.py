@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 from .. import metrics
 from ..package import answer, scores_of
 from .model import DEVIATION, MEAN
-from .pictures import Pictures, read
+from .pictures import Pictures, as_png, read
 
 COST_RUNS = 200
 NOISE = 0.10
@@ -56,22 +57,18 @@ def cost(model: InferenceSession, side: int) -> list[dict[str, Any]]:
     return [{"pixels": side * side, "cpu-us": round(1e6 * float(np.median(spent)), 1)}]
 
 
-def _odd(jpeg: bytes) -> list[tuple[str, bytes]]:
+def _odd(file: bytes) -> list[tuple[str, bytes]]:
     """The same picture as other files: larger, grey, with an alpha channel, wide."""
-    picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    picture = Image.open(io.BytesIO(file))
     forms = {"larger.png": picture.resize((200, 150), Image.Resampling.BICUBIC), "grey.png": picture.convert("L"),
              "alpha.png": picture.convert("RGBA"), "wide.png": picture.resize((120, 32), Image.Resampling.BICUBIC)}
-    found = []
-    for name, form in forms.items():
-        buffer = io.BytesIO()
-        form.save(buffer, "PNG")
-        found.append((name, buffer.getvalue()))
-    return found
+    return [(name, as_png(form)) for name, form in forms.items()]
 
 
 def write_golden(folder: Path, plan: Pictures, model: InferenceSession, temperature: float) -> None:
     pictures = plan.golden()
-    (folder / GOLDEN).mkdir(exist_ok=True)
+    shutil.rmtree(folder / GOLDEN, ignore_errors=True)
+    (folder / GOLDEN).mkdir()
     lines = []
     for name, file in [*pictures, *_odd(pictures[0][1])]:
         (folder / GOLDEN / name).write_bytes(file)

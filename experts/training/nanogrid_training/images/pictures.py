@@ -60,15 +60,21 @@ class Pictures:
         return {source.name: len(self.files(source.name, "train")) for source in self.settings.sources}
 
     def golden(self) -> list[tuple[str, bytes]]:
-        """The first dev pictures of every label."""
+        """The first dev pictures of every label, as PNG: what a JPEG's pixels are, decoders do not quite agree on."""
         taken: dict[str, int] = {}
         chosen = []
         for files in self.dev_files.values():
             for label, jpeg in files:
                 if taken.setdefault(label, 0) < GOLDEN_PER_LABEL:
                     taken[label] += 1
-                    chosen.append((f"{label}-{taken[label]}.jpg", jpeg))
+                    chosen.append((f"{label}-{taken[label]}.png", as_png(Image.open(io.BytesIO(jpeg)).convert("RGB"))))
         return chosen
+
+
+def as_png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def read(file: bytes, side: int) -> np.ndarray:
