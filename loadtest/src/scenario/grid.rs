@@ -148,7 +148,10 @@ impl Grid {
         arguments.extend(["--grid".to_owned(), absolute(&grid_file)]);
         arguments.extend(["--classifier".to_owned(), absolute(&place.classifier)]);
         let log = ground.folder.path().join("router.log");
-        let router = place.program("nanogrid-router", arguments, log)?.start()?;
+        let mut router = place.program("nanogrid-router", arguments, log)?;
+        // Or it would be in the folder that this is run in, for the next grid to find.
+        router.settings.push(("NANOGRID__ROLLOUTS__STATE", ground.folder.path().join("rollouts.json")));
+        let router = router.start()?;
         let mut grid = Self { router, address, ops: Ops::at(ops), replicas, ground };
         for idx in 0..grid.replicas.len() {
             grid.until_in_use(idx).await?;
@@ -277,7 +280,7 @@ impl Place {
             let beside = std::env::current_exe().unwrap_or_default();
             return Err(Error::NoProgram { path, beside });
         }
-        Ok(Program { path, arguments, log })
+        Ok(Program { path, arguments, settings: Vec::new(), log })
     }
 }
 

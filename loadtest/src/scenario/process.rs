@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
+    /// Of its environment: the names of settings, and what they are.
+    pub(crate) settings: Vec<(&'static str, PathBuf)>,
     /// What it says; every start adds to it.
     pub(crate) log: PathBuf,
 }
@@ -47,6 +49,7 @@ impl Program {
             command.env_remove(name);
         }
         command
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
