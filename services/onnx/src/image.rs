@@ -113,6 +113,9 @@ impl ImageProcessor {
         if u64::from(width) * u64::from(height) > limit as u64 {
             return Err(ImageError::TooManyPixels { width, height, limit });
         }
+        if width == 0 || height == 0 {
+            return Err(ImageError::Broken { format: name, problem: "it has no pixels".to_owned() });
+        }
         if format == ImageFormat::Jpeg && !has_its_end(file) {
             return Err(ImageError::Broken { format: name, problem: "its end is missing".to_owned() });
         }
