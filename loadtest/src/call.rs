@@ -146,12 +146,13 @@ pub(crate) fn payload(input: &Input) -> Payload {
 }
 
 fn oip_message(case: &Case, expert: Option<String>) -> ModelInferRequest {
-    let model_name = expert.unwrap_or_else(|| "auto".to_owned());
-    let mut message = ModelInferRequest { model_name, ..ModelInferRequest::default() };
-    let (name, element) = match &case.input {
-        Input::Text(text) => ("text", Bytes::from(text.clone())),
-        Input::Image { file, .. } => ("image", file.clone()),
+    let (name, element, decided) = match &case.input {
+        Input::Text(text) => ("text", Bytes::from(text.clone()), None),
+        // There is nothing to classify: `auto` takes texts alone.
+        Input::Image { file, .. } => ("image", file.clone(), case.expert.clone()),
     };
+    let model_name = expert.or(decided).unwrap_or_else(|| "auto".to_owned());
+    let mut message = ModelInferRequest { model_name, ..ModelInferRequest::default() };
     let data = Data::Bytes(vec![element]);
     tensor::set_inputs(&mut message, vec![Tensor { name: name.to_owned(), shape: vec![1], data }]);
     message

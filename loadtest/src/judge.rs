@@ -53,8 +53,9 @@ fn best(outcome: &Outcome) -> Option<String> {
     match outcome.result.as_ref()? {
         outcome::Result::Labels(labels) => labels.labels.first().map(|label| label.label.clone()),
         outcome::Result::Text(text) => Some(text.text.clone()),
-        outcome::Result::Spans(_)
-        | outcome::Result::Audio(_)
+        // Of the whole text, where there are some.
+        outcome::Result::Spans(spans) => spans.labels.first().map(|label| label.label.clone()),
+        outcome::Result::Audio(_)
         | outcome::Result::Vector(_)
         | outcome::Result::Boxes(_)
         | outcome::Result::Scores(_) => None,

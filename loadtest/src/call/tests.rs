@@ -9,7 +9,8 @@ fn an_image_is_sent_as_an_image_over_both_services() {
     let message = grid_message(&case, Vec::new());
     assert_eq!(message.payload, Some(Payload::Image(file.clone())));
 
-    let message = oip_message(&case, Some("obstacle".to_owned()));
+    let message = oip_message(&case, None);
+    assert_eq!(message.model_name, "obstacle");
     let input = message.inputs.first().expect("one input");
     assert_eq!(
         (input.name.as_str(), input.datatype.as_str(), &input.shape[..]),

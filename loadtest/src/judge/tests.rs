@@ -1,5 +1,5 @@
 use nanogrid_proto::tensor::Tensor;
-use nanogrid_proto::v1::{Decision, Label, Labels, Missing, Text};
+use nanogrid_proto::v1::{Decision, Label, Labels, Missing, Spans, Text};
 
 use super::*;
 use crate::cases::Input;
@@ -61,6 +61,22 @@ fn generated_text_is_judged_too() {
     let text = outcome::Result::Text(Text { text: "guten Tag".to_owned(), score: -0.1 });
     let response = reply(vec![Outcome { result: Some(text), ..answered("translate-en-de", "") }]);
     check(&case(None, &["guten Tag"]), &response, &Verdict::Right);
+}
+
+#[test]
+fn the_label_of_a_text_with_spans_is_judged() {
+    let of_text = |labels| {
+        let spans = outcome::Result::Spans(Spans { labels, ..Spans::default() });
+        reply(vec![Outcome { result: Some(spans), ..answered("command", "") }])
+    };
+    let play = Label { label: "PlayMusic".to_owned(), score: 0.9 };
+    check(&case(Some("command"), &["PlayMusic"]), &of_text(vec![play]), &Verdict::Right);
+    let why = "the answer holds no label and no text";
+    check(
+        &case(Some("command"), &["PlayMusic"]),
+        &of_text(Vec::new()),
+        &missing_of("command", OutcomeStatus::Unspecified, why),
+    );
 }
 
 #[test]
