@@ -77,7 +77,7 @@ async fn restarting_both_replicas_in_turn_fails_no_request() {
 
 #[tokio::test]
 async fn killing_the_only_replica_costs_its_own_part_until_it_is_back() {
-    check(Scenario::Single, 2000).await;
+    check_at(150.0, Scenario::Single, 2000).await;
 }
 
 #[tokio::test]
