@@ -26,6 +26,23 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def measured(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a card is written from: the manifest of the published version, and what else its evaluation found."""
+    return (tomllib.loads((settings.package / MANIFEST).read_text("utf-8")),
+            json.loads((settings.run / "evaluation.json").read_text("utf-8")))
+
+
+def save(settings: Settings, parts: list[str]) -> Path:
+    """Writes the parts that there are."""
+    path = settings.home / "README.md"
+    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
+    return path
+
+
+def longest_text(manifest: dict[str, Any]) -> list[str]:
+    return ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]
+
+
 def facts(manifest: dict[str, Any], model: str, longest: list[str]) -> str:
     """What every card begins with."""
     return table(["", ""], [
@@ -90,8 +107,7 @@ def _curve(settings: Settings) -> list[str]:
 
 
 def write(settings: Settings) -> Path:
-    manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
-    evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
+    manifest, evaluation = measured(settings)
     cost = table(["tokens", "CPU microseconds"], [[row["tokens"], row["cpu-us"]] for row in manifest["cost"]], 0)
     errors = table(["text", "should be", "answered", "score"], [
         [error["text"].replace("|", "\\|"), error["wanted"], error["answered"], f"{error['score']:.2f}"]
@@ -107,7 +123,7 @@ def write(settings: Settings) -> Path:
     parts = [
         f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],
-        facts(manifest, "model and tokenizer", ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]),
+        facts(manifest, "model and tokenizer", longest_text(manifest)),
         " ".join(rules),
         "## Accuracy",
         accuracy_table(manifest, evaluation, "rows"),
@@ -140,6 +156,4 @@ def write(settings: Settings) -> Path:
         errors,
         *made_by(settings),
     ]
-    path = settings.home / "README.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
-    return path
+    return save(settings, parts)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
-from ..card import SESSION, accuracy_table, data_table, facts, made_by, table
-from ..package import MANIFEST
+from ..card import SESSION, accuracy_table, data_table, facts, made_by, measured, save, table
 from ..settings import Settings
 
 
 def write(settings: Settings) -> Path:
-    manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
-    evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
+    manifest, evaluation = measured(settings)
     side = settings.model["pixels"]
     by_label = table(["label", "in dev", "right"], [
         [f"`{row['label']}`", row["wanted"], f"{100 * row['right'] / row['wanted']:.1f} %"] for row in evaluation["by-label"]], 1)
@@ -41,6 +37,4 @@ def write(settings: Settings) -> Path:
         "\n".join(f"- {limit}" for limit in settings.card["limits"]),
         *made_by(settings),
     ]
-    path = settings.home / "README.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
-    return path
+    return save(settings, parts)

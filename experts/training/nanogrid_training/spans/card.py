@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
-from ..card import MACHINE, SESSION, accuracy_table, data_table, facts, made_by, percent, robustness, table
-from ..package import MANIFEST
+from ..card import (MACHINE, SESSION, accuracy_table, data_table, facts, longest_text, made_by, measured, percent, robustness, save,
+                    table)
 from ..settings import Settings
 
 
 def write(settings: Settings) -> Path:
-    manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
-    evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
+    manifest, evaluation = measured(settings)
     kinds = table(["dev set", "entity", "F1", "in the data", "answered"], [
         [row["data"], f"`{row['entity']}`", percent(row["f1"]), row["wanted"], row["given"]]
         for row in evaluation["by-entity"]], 2)
@@ -26,7 +23,7 @@ def write(settings: Settings) -> Path:
     parts = [
         f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],
-        facts(manifest, "model and tokenizer", ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]),
+        facts(manifest, "model and tokenizer", longest_text(manifest)),
         "The tags of a text's words are the most probable sequence in which no entity begins in its middle. A span's score is "
         f"the mean probability of its words' tags, at a temperature of {manifest['temperature']:g}.",
         f"Found by their format alone, whatever the model says: {by_format}. These have score 1." if by_format else "",
@@ -52,6 +49,4 @@ def write(settings: Settings) -> Path:
         errors,
         *made_by(settings),
     ]
-    path = settings.home / "README.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
-    return path
+    return save(settings, parts)

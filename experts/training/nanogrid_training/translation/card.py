@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
-from ..card import SESSION, accuracy_table, data_table, facts, made_by, table
-from ..package import MANIFEST
+from ..card import SESSION, accuracy_table, data_table, facts, longest_text, made_by, measured, save, table
 from ..settings import Settings
 
 
 def write(settings: Settings) -> Path:
-    manifest = tomllib.loads((settings.package / MANIFEST).read_text("utf-8"))
-    evaluation = json.loads((settings.run / "evaluation.json").read_text("utf-8"))
+    manifest, evaluation = measured(settings)
     examples = table(["text", "a translation", "answered"], [
         [row[key].replace("|", "\\|") for key in ("text", "wanted", "answered")] for row in evaluation["examples"]], 3)
     cost = table(["word pieces read", "beams", "CPU microseconds"],
@@ -21,7 +17,7 @@ def write(settings: Settings) -> Path:
     parts = [
         f"# {settings.name}, version {manifest['version']}",
         settings.card["summary"],
-        facts(manifest, "models", ["longest input", f"{manifest['max-tokens']} tokens, what is longer is cut"]),
+        facts(manifest, "models", longest_text(manifest)),
         f"Beam search over {settings.generation['beams']} hypotheses unless the request says otherwise (`num_beams`, 1 is greedy "
         "search). The score is the mean log-probability of the word pieces written.",
         "## Accuracy",
@@ -43,6 +39,4 @@ def write(settings: Settings) -> Path:
         examples,
         *made_by(settings),
     ]
-    path = settings.home / "README.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
-    return path
+    return save(settings, parts)
