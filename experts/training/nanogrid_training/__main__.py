@@ -41,6 +41,8 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
+    if args.step in ALONE and plan.settings.task in settings.OWN_LOOP:
+        parser.error(f"{args.step}: of an expert for {plan.settings.task}, `evaluate` measures it")
     for step in ALL if args.step == "all" else [args.step]:
         of = OF.get(plan.settings.task, steps)
         # A step that a kind of expert does not have is skipped: who has no teacher has nobody to learn from.

@@ -135,6 +135,12 @@ def publish(built: Path, package: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def say(manifest: dict[str, Any]) -> None:
+    """Prints what a version is worth."""
+    for row in manifest["accuracy"]:
+        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+
+
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """The 95 % interval of a proportion, which unlike the usual one holds near 0 and 1 too."""
     z = 1.959964

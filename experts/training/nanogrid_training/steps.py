@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from . import adjust, card, distil, learn, masking, measure, metrics, picture, robustness, routing
 from .device import load
-from .package import MANIFEST, Package, answer, file_sums, publish, scores_of, to_toml, write_golden
+from .package import MANIFEST, Package, answer, file_sums, publish, say, scores_of, to_toml, write_golden
 from .recipe import ODD_TEXTS, Model, Recipe
 from .rows import Example
 
@@ -153,8 +153,7 @@ def evaluate(plan: Recipe) -> None:
                   "cross-fitted": _cross_fitted(plan), "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    for row in manifest["accuracy"]:
-        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+    say(manifest)
 
 
 def curve(plan: Recipe) -> None:
@@ -208,6 +207,10 @@ def cost(plan: Recipe) -> None:
         manifest["cost"] = measure.cost(Package(folder, manifest["max-tokens"]), manifest["max-tokens"])
         (folder / MANIFEST).write_text(to_toml(manifest), "utf-8")
         print(folder, manifest["cost"])
+    measured = plan.settings.run / "evaluation.json"
+    if measured.exists():  # the card says on which machine
+        evaluation = json.loads(measured.read_text("utf-8")) | {"machine": measure.machine()}
+        measured.write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
 
 
 def write_card(plan: Recipe) -> None:

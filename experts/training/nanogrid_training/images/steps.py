@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from .. import measure as text_measure
 from ..device import load
-from ..package import MANIFEST, file_sums, publish, session, to_toml
+from ..package import MANIFEST, file_sums, publish, say, session, to_toml
 from ..steps import FLOAT, N_ERRORS, built, in_order, manifest_of
 from . import card, learn, measure
 from .model import DEVIATION, MEAN, Network, Shape
@@ -102,8 +102,7 @@ def evaluate(plan: Pictures) -> None:
                      for i, label in enumerate(plan.labels)],
         "mixed-up": [[a, b, n] for (a, b), n in pairs.most_common(N_ERRORS)]}, indent=1), "utf-8")
     publish(folder, settings.package)
-    for row in manifest["accuracy"]:
-        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+    say(manifest)
 
 
 def write_card(plan: Pictures) -> None:

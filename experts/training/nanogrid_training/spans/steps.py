@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from .. import learn, measure, prune, robustness
 from ..device import DEVICE, autocast, load
-from ..package import MANIFEST, file_sums, publish, to_toml
+from ..package import MANIFEST, file_sums, publish, say, to_toml
 from ..steps import FLOAT, N_ERRORS, built, in_order, manifest_of
 from . import card
 from .loss import Distilled, Says, Tagged, Tags
@@ -164,8 +164,7 @@ def evaluate(plan: Spans) -> None:
         "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    for row in manifest["accuracy"]:
-        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+    say(manifest)
 
 
 def _errors(plan: Spans, package: TagPackage, divisor: float) -> list[dict[str, Any]]:

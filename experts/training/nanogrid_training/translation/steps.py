@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from .. import measure as text_measure
 from ..device import load
-from ..package import MANIFEST, file_sums, publish, to_toml
+from ..package import MANIFEST, file_sums, publish, say, to_toml
 from ..settings import Settings
 from ..steps import built, in_order, manifest_of
 from . import card, measure, onnx_graphs, pieces
@@ -128,8 +128,7 @@ def evaluate(plan: Pairs) -> None:
                   "machine": text_measure.machine(), "cost": costs, "examples": measure.examples(rows, answers, settings.seed)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    for row in manifest["accuracy"]:
-        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+    say(manifest)
 
 
 def write_card(plan: Pairs) -> None:
