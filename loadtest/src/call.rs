@@ -31,7 +31,7 @@ pub enum Api {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
-    /// The router's classifier decides.
+    /// The router's classifier decides, but for cases that are asked by name.
     Classifier,
     /// Each case names its own expert, so that the classifier is not consulted.
     EachItsOwn,
@@ -70,13 +70,13 @@ impl Criticality {
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The label that was expected.
+    /// The label or the text that was expected.
     Right,
     /// An answer to a case that expects nothing.
     Unchecked,
-    /// Another label.
+    /// Another one.
     Wrong {
-        /// The label that came.
+        /// What came.
         got: String,
     },
     /// The call went well, but the answer of the expert is not in it.
@@ -116,7 +116,7 @@ impl Prepared {
     /// The message that asks `case` of whom `ask` says.
     pub fn new(case: Case, api: Api, ask: &Ask) -> Self {
         let (expert, beside) = match ask {
-            Ask::Classifier => (None, Vec::new()),
+            Ask::Classifier => (case.expert.clone().filter(|_| case.by_name), Vec::new()),
             Ask::EachItsOwn => (case.expert.clone(), Vec::new()),
             Ask::Expert(name) => (Some(name.clone()), Vec::new()),
             Ask::Beside(others) => (case.expert.clone(), others.clone()),

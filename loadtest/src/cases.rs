@@ -18,6 +18,8 @@ pub struct Case {
     pub input: Input,
     /// Whose answer is checked; `None` = whoever answers.
     pub expert: Option<String>,
+    /// Asked of its expert by name, even where the classifier decides: a text does not tell that it is to be translated.
+    pub by_name: bool,
     /// Any of these is right; empty = every answer is.
     pub expected: Vec<String>,
 }
@@ -63,7 +65,7 @@ impl fmt::Display for Input {
 /// Scores closer than this may swap places from one processor to the next.
 const TIE: f32 = 1e-3;
 
-/// One line of JSONL: `text` or `image`, and `label`, or `labels` with `scores` as in golden cases.
+/// One line of JSONL: `text` or `image`, and `label`, or `labels` with `scores` or an `output` as in golden cases.
 #[derive(Deserialize)]
 struct Line {
     text: Option<String>,
@@ -75,12 +77,19 @@ struct Line {
     labels: Vec<String>,
     #[serde(default)]
     scores: Vec<f32>,
+    /// Of an expert that answers with texts.
+    output: Option<Output>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    text: String,
 }
 
 impl Line {
     fn expected(&self) -> Vec<String> {
-        if let Some(label) = &self.label {
-            return vec![label.clone()];
+        if let Some(exact) = self.label.as_ref().or(self.output.as_ref().map(|output| &output.text)) {
+            return vec![exact.clone()];
         }
         let best = self.scores.first().copied().unwrap_or_default();
         let tied = self.scores.iter().take_while(|score| best - **score < TIE).count();
@@ -161,7 +170,7 @@ fn jsonl(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
                 line: idx + 1,
                 problem: error.to_string(),
             })?;
-            let expected = line.expected();
+            let (expected, by_name) = (line.expected(), line.output.is_some());
             let input = match (line.text, line.image) {
                 (Some(text), None) => Input::Text(text),
                 (None, Some(image)) => read_image(path.with_file_name(image))?,
@@ -170,7 +179,7 @@ fn jsonl(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
                     return Err(Error::BadLine { path: path.to_owned(), line: idx + 1, problem });
                 }
             };
-            Ok(Case { input, expert: line.expert, expected })
+            Ok(Case { input, expert: line.expert, by_name, expected })
         })
         .collect()
 }
@@ -204,6 +213,7 @@ fn tsv(content: &str, path: &Path) -> Result<Vec<Case>, Error> {
             Ok(Case {
                 input: Input::Text(fields[text].to_owned()),
                 expert: field(expert),
+                by_name: false,
                 expected: field(label).into_iter().collect(),
             })
         })

@@ -57,7 +57,7 @@ pub struct Options {
     /// Who is shed first under overload: each call says this of itself
     #[arg(long, value_enum)]
     pub criticality: Option<Criticality>,
-    /// Inputs with expected labels, `.jsonl` or `.tsv`; without it the golden cases of the catalog
+    /// Inputs with expected labels or texts, `.jsonl` or `.tsv`; without it the golden cases of the catalog
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Where the golden cases are
@@ -112,7 +112,7 @@ pub struct Limits {
     /// Calls that may fail or lack their answer: a number, or a share such as `0.1%`
     #[arg(long, value_name = "N|P%")]
     pub max_errors: Option<Allowance>,
-    /// Answers that may have another label than expected: a number, or a share such as `2%`
+    /// Answers that may be others than expected: a number, or a share such as `2%`
     #[arg(long, value_name = "N|P%")]
     pub max_wrong: Option<Allowance>,
     /// The highest 99th percentile of latency

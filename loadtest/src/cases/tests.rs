@@ -4,6 +4,7 @@ fn case(text: &str, expert: Option<&str>, expected: &[&str]) -> Case {
     Case {
         input: Input::Text(text.to_owned()),
         expert: expert.map(str::to_owned),
+        by_name: false,
         expected: expected.iter().map(|label| (*label).to_owned()).collect(),
     }
 }
@@ -34,6 +35,13 @@ fn jsonl_has_a_label_or_golden_labels_or_none() {
         cases.unwrap(),
         [case("a b", None, &["x"]), case("c", None, &["x"]), case("d", Some("topic"), &[])]
     );
+}
+
+#[test]
+fn generated_texts_are_expected_word_for_word_and_asked_by_name() {
+    let line = r#"{"text": "good day", "tokens": [1, 2], "output": {"text": "guten Tag", "score": -0.1}}"#;
+    let expected = Case { by_name: true, ..case("good day", None, &["guten Tag"]) };
+    assert_eq!(read_text("a.jsonl", line).unwrap(), [expected]);
 }
 
 #[test]

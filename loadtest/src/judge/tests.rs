@@ -6,7 +6,8 @@ use crate::cases::Input;
 
 fn case(expert: Option<&str>, expected: &[&str]) -> Case {
     let expected = expected.iter().map(|label| (*label).to_owned()).collect();
-    Case { input: Input::Text("any".to_owned()), expert: expert.map(str::to_owned), expected }
+    let (input, expert) = (Input::Text("any".to_owned()), expert.map(str::to_owned));
+    Case { input, expert, by_name: false, expected }
 }
 
 fn answered(expert: &str, label: &str) -> Outcome {

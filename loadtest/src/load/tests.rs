@@ -88,7 +88,7 @@ fn open(rate: f64) -> Shape {
 
 fn case(text: &str) -> Case {
     let input = Input::Text(text.to_owned());
-    Case { input, expert: Some("intent".to_owned()), expected: vec!["right".to_owned()] }
+    Case { input, expert: Some("intent".to_owned()), by_name: false, expected: vec!["right".to_owned()] }
 }
 
 async fn run_until(shape: Shape, texts: &[&str], stop: &Stop) -> Run {

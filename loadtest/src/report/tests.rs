@@ -9,7 +9,8 @@ fn report(cores: f64, lateness: Duration) -> Report {
     let start = Instant::now();
     let recorder = Recorder::new(start..start + Duration::from_secs(10), Detail::Seconds);
     let sent = recorder.sent(start);
-    let case = Case { input: Input::Text("any".to_owned()), expert: None, expected: Vec::new() };
+    let case =
+        Case { input: Input::Text("any".to_owned()), expert: None, by_name: false, expected: Vec::new() };
     recorder.ended(sent, &crate::call::Verdict::Right, &case);
     let mut record = recorder.finish();
     record.lateness.record(u64::try_from(lateness.as_micros()).unwrap()).unwrap();

@@ -135,7 +135,12 @@ fn inputs(setup: &Setup) -> Result<Vec<Prepared>, Error> {
             long.push_str(text);
             long.push(' ');
         }
-        Case { input: Input::Text(long), expert: Some(EXPERT.to_owned()), expected: Vec::new() }
+        Case {
+            input: Input::Text(long),
+            expert: Some(EXPERT.to_owned()),
+            by_name: false,
+            expected: Vec::new(),
+        }
     };
     Ok((0..texts.len()).map(|start| Prepared::new(long(start), Api::Grid, &Ask::EachItsOwn)).collect())
 }
