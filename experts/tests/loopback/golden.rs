@@ -1,4 +1,4 @@
-//! The experts of the catalog answer as they did where they were trained: same tokens, same labels, same scores.
+//! The experts of the catalog answer as they did where they were trained: same tokens, same labels or texts, same scores.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,8 @@ use crate::host::{images, infer, int, outputs, serve, strings, texts};
 /// Sums in another order, and scores rounded to six decimals.
 const TOLERANCE: f64 = 1e-3;
 
-/// Cases of one version: `image`, a path from its folder, or `text` and `tokens`; and the best `labels` with their `scores`, or `spans`, or both.
+/// Cases of one version: `image`, a path from its folder, or `text` and `tokens`; and the best `labels` with their `scores`,
+/// or `spans`, or both, or the `output`, a text with its score.
 fn cases(version: &Path) -> Vec<Value> {
     let text = fs::read_to_string(version.join("golden.jsonl")).expect("every version has golden cases");
     let cases: Vec<Value> =
@@ -77,9 +78,10 @@ async fn answers_are_those_of_the_training_side() {
             let answer =
                 infer(&host.client, message).await.unwrap_or_else(|refused| panic!("{place}: {refused}"));
             let outputs = outputs(answer);
-            match case["spans"].as_array() {
-                Some(spans) => check_spans(spans, &outputs, &place),
-                None => check(&case, &outputs, "score", &place),
+            match (case["spans"].as_array(), case.get("output")) {
+                (Some(spans), _) => check_spans(spans, &outputs, &place),
+                (None, Some(output)) => check_text(output, &outputs, &place),
+                (None, None) => check(&case, &outputs, "score", &place),
             }
             if outputs.contains_key("label_score") {
                 check(&case, &outputs, "label_score", &place);
@@ -104,6 +106,14 @@ fn check(case: &Value, outputs: &HashMap<String, Tensor>, of_scores: &str, place
         let stands_out = score - next > TOLERANCE && (i == 0 || scores[i - 1] - score > TOLERANCE);
         assert!(found[i] == labels[i] || !stands_out, "{place}: {found:?} for {labels:?}");
     }
+}
+
+#[track_caller]
+fn check_text(expected: &Value, outputs: &HashMap<String, Tensor>, place: &str) {
+    assert_eq!(strings(&outputs["text"]), [expected["text"].as_str().unwrap()], "{place}");
+    let Data::F32(scores) = &outputs["score"].data else { panic!("{place}: scores are FP32") };
+    let (score, expected) = (f64::from(scores[0]), expected["score"].as_f64().unwrap());
+    assert!((score - expected).abs() < TOLERANCE, "{place}: {score} for {expected}");
 }
 
 #[track_caller]
