@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from . import recipe, settings, steps
+from .device import keep_memory
 from .images import steps as image_steps
 from .spans import steps as span_steps
 from .translation import steps as translation_steps
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
     args = parser.parse_args()
 
+    keep_memory()
     torch.set_num_threads(args.threads)
     plan = recipe.load(settings.load(args.expert, args.runs), args.data)
     if args.step in ALONE and plan.settings.task in settings.OWN_LOOP:

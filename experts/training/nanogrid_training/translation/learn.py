@@ -89,13 +89,10 @@ def _loss(model: Translator, source: Tensor, target: Tensor, course: Course) -> 
     twice = 2 if course.agreement else 1
     with autocast(True):
         logits = model(source.repeat(twice, 1), given.repeat(twice, 1))
-    real = target != PAD
-    said = [part[real].float().log_softmax(dim=-1) for part in logits.chunk(twice)]
-    wanted = target[real]
-    smooth = course.label_smoothing
-    loss = sum(((1 - smooth) * functional.nll_loss(one, wanted) - smooth * one.mean()) / twice for one in said)
+    loss = functional.cross_entropy(logits.flatten(0, 1).float(), target.repeat(twice, 1).flatten(), ignore_index=PAD,
+                                    label_smoothing=course.label_smoothing)
     if course.agreement:
-        one, other = said
+        one, other = (part[target != PAD].float().log_softmax(dim=-1) for part in logits.chunk(twice))
         apart = ((one.exp() - other.exp()) * (one - other)).sum(dim=-1).mean()  # the sum of both divergences
         loss = loss + course.agreement / 4 * apart
     return loss
@@ -105,6 +102,7 @@ def train(model: Translator, course: Course, pairs: list[Pair], tokenizer: Token
           seed: int) -> Translator:
     """Trains the model, or goes on with it; leaves its checkpoint."""
     torch.manual_seed(seed)
+    torch.set_flush_denormal(True)  # the moments of rare pieces fade into numbers that a CPU is slow with
     model.to(DEVICE).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=course.rate, betas=BETAS, weight_decay=0.01, fused=True)
     step = 0

@@ -54,10 +54,20 @@ def _show(plan: Pairs, who: str, model: Translator, tokenizer: Tokenizer) -> Non
         print(f"{plan.settings.name}: {who}, greedy, before quantisation: {name} BLEU {bleu:.1f} chrF {chrf:.1f}", flush=True)
 
 
+def _learn(plan: Pairs, who: str, pairs: list[Pair], tokenizer: Tokenizer) -> None:
+    """The model that is shipped learns the pairs."""
+    settings = plan.settings
+    model = learn_course(_fresh(settings.model, tokenizer, settings.seed), _course(settings, who, settings.learning),
+                         pairs, tokenizer, settings.run / "checkpoint.pt", settings.seed)
+    _show(plan, who, model, tokenizer)
+
+
 def train(plan: Pairs) -> None:
-    """A larger model learns the pairs, and translates the sources that have no translation."""
+    """A larger model learns the pairs, and translates the sources that have no translation; without one, the model itself learns."""
     settings = plan.settings
     tokenizer = _tokenizer(plan)
+    if not settings.teacher:
+        return _learn(plan, "model", plan.pairs, tokenizer)
     folder = settings.teacher_run
     folder.mkdir(parents=True, exist_ok=True)
     teacher = learn_course(_fresh(settings.teacher, tokenizer, settings.seed), _course(settings, "teacher", settings.teacher),
@@ -70,13 +80,11 @@ def train(plan: Pairs) -> None:
 
 def distilled(plan: Pairs) -> None:
     """The small model learns the pairs and what the teacher made of all sources (Kim and Rush 2016)."""
-    settings = plan.settings
-    tokenizer = _tokenizer(plan)
-    says = json.loads((settings.teacher_run / SAYS).read_text("utf-8"))
+    if not plan.settings.teacher:
+        return
+    says = json.loads((plan.settings.teacher_run / SAYS).read_text("utf-8"))
     pairs = [*plan.pairs, *(Pair(source, target) for source, target in says if target)]
-    student = learn_course(_fresh(settings.model, tokenizer, settings.seed), _course(settings, "student", settings.learning),
-                           pairs, tokenizer, settings.run / "checkpoint.pt", settings.seed)
-    _show(plan, "student", student, tokenizer)
+    _learn(plan, "student", pairs, _tokenizer(plan))
 
 
 def _trained(plan: Pairs) -> tuple[Translator, Tokenizer]:
