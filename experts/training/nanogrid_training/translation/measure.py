@@ -8,37 +8,41 @@ import time
 from typing import Any
 
 import numpy as np
-import sacrebleu
+from sacrebleu.metrics import BLEU, CHRF
 
 from ..metrics import row as metric_row
 from ..noise import scrambled
 from .pairs import Tested
 from .speak import Served
 
-DRAWS = 500  # of the bootstrap
+DRAWS = 1000  # of the bootstrap
 COST_TEXTS = 40
 TOP_ERRORS = 12
 NOISE = 0.10
 
 
+METRICS = {"bleu": BLEU, "chrf": CHRF}
+
+
+def _columns(references: list[tuple[str, ...]]) -> list[list[str | None]]:
+    """sacreBLEU wants as many columns as the longest list has; a missing reference is None."""
+    return [[row[i] if i < len(row) else None for row in references] for i in range(max(map(len, references)))]
+
+
 def scores(answers: list[str], references: list[tuple[str, ...]]) -> tuple[float, float]:
     """BLEU and chrF of the whole set, from 0 to 100, as `sacrebleu` reports them."""
-    most = max(map(len, references))
-    # It wants as many columns as the longest list has; a missing reference is None.
-    columns = [[row[i] if i < len(row) else None for row in references] for i in range(most)]
-    return sacrebleu.corpus_bleu(answers, columns).score, sacrebleu.corpus_chrf(answers, columns).score
+    bleu, chrf = (metric().corpus_score(answers, _columns(references)).score for metric in METRICS.values())
+    return bleu, chrf
 
 
 def _with_interval(name: str, suffix: str, answers: list[str], rows: list[Tested]) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(DRAWS):
-        chosen = rng.integers(len(rows), size=len(rows))
-        draws.append(scores([answers[i] for i in chosen], [rows[i].references for i in chosen]))
-    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-    values = scores(answers, [row.references for row in rows])
-    return [metric_row(name, metric + suffix, value=values[i] / 100, low=float(low[i]) / 100, high=float(high[i]) / 100, n=len(rows))
-            for i, metric in enumerate(("bleu", "chrf"))]
+    columns = _columns([row.references for row in rows])
+    found = []
+    for metric, of in METRICS.items():
+        score = of().corpus_score(answers, columns, n_bootstrap=DRAWS)
+        low, high = score._mean - score._ci, score._mean + score._ci  # where sacreBLEU leaves them
+        found.append(metric_row(name, metric + suffix, value=score.score / 100, low=low / 100, high=high / 100, n=len(rows)))
+    return found
 
 
 def accuracies(served: Served, name: str, rows: list[Tested], beams: int) -> tuple[list[dict[str, Any]], list[str]]:
