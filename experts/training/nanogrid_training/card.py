@@ -55,10 +55,13 @@ def facts(manifest: dict[str, Any], model: str, longest: list[str]) -> str:
 
 
 def accuracy_table(manifest: dict[str, Any], evaluation: dict[str, Any], rows: str) -> str:
-    """Every measure of the int8 model, and where it was taken of the fp32 one too, that."""
-    before = {(row["data"], row["metric"]): percent(row["value"]) for row in evaluation["float-accuracy"]}
+    """Every measure of the int8 model, and where it was taken of the fp32 one too, that. Shares are given in per cent."""
+    def stated(row: dict[str, Any], key: str = "value") -> str:
+        return percent(row[key]) if row["high"] <= 1 else f"{row[key]:.1f}"
+
+    before = {(row["data"], row["metric"]): stated(row) for row in evaluation["float-accuracy"]}
     return table(["dev set", "metric", "value", "95 % interval", rows, "before quantisation"], [
-        [row["data"], row["metric"], percent(row["value"]), f"{percent(row['low'])} to {percent(row['high'])}", row["n"],
+        [row["data"], row["metric"], stated(row), f"{stated(row, 'low')} to {stated(row, 'high')}", row["n"],
          before.get((row["data"], row["metric"]), "")] for row in manifest["accuracy"]], 2)
 
 

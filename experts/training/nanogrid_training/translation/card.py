@@ -22,7 +22,7 @@ def write(settings: Settings) -> Path:
         "search). The score is the mean log-probability of the word pieces written.",
         "## Accuracy",
         accuracy_table(manifest, evaluation, "texts"),
-        "BLEU and chrF as sacreBLEU computes them, against all translations that the dev set knows, as shares of 100; intervals are "
+        "BLEU and chrF as sacreBLEU computes them, against all translations that the dev set knows, from 0 to 100; intervals are "
         "bootstrapped over the texts. Measured on the int8 models, on dev rows, none of which was trained on. `noisy-10` has every "
         "tenth character of the sources spoilt. Training runs a fixed course and ships its end, so no checkpoint was chosen by them.",
         "## Cost",

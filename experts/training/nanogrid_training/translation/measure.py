@@ -41,7 +41,7 @@ def _with_interval(name: str, suffix: str, answers: list[str], rows: list[Tested
     for metric, of in METRICS.items():
         score = of().corpus_score(answers, columns, n_bootstrap=DRAWS)
         low, high = score._mean - score._ci, score._mean + score._ci  # where sacreBLEU leaves them
-        found.append(metric_row(name, metric + suffix, value=score.score / 100, low=low / 100, high=high / 100, n=len(rows)))
+        found.append(metric_row(name, metric + suffix, score.score, low, high, len(rows)))
     return found
 
 

@@ -128,7 +128,7 @@ def evaluate(plan: Pairs) -> None:
     manifest["accuracy"] += measure.accuracies(served, name, rows, 1)[0] if beams > 1 else []
     manifest["accuracy"] += measure.worn(served, plan.dev, beams)
     costs = measure.cost(served, beams)
-    manifest["cost"] = [{key: row[key] for key in ("tokens", "cpu-us")} for row in costs if row["beams"] == beams]
+    manifest["cost"] = [row for row in costs if row["beams"] == beams]
     measure.write_golden(served, plan.golden_texts(), beams)
     manifest["files"] = file_sums(folder)
     (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
