@@ -171,10 +171,23 @@ PII = [
     "de-identify: {}", "De-identify this note.\n{}", "personal identifiers in this message? {}", "scan for personal data: {}",
     "Can this be shared, or does it identify someone?\n{}", "list the sensitive personal details in: {}", "privacy scan\n{}",
 ]
+TRANSLATE_EN_DE = [
+    "translate to german: {}", "Translate to German:\n{}", "translate into german: {}", "Translate this into German.\n{}",
+    "translate the following to german\n{}", "Translate the following sentence into German:\n{}", "translate English to German: {}",
+    "Translate from English to German.\n{}", "translate from english into german: {}", "en to de: {}", "en-de: {}", "EN -> DE\n{}",
+    "english to german: {}", "English-German translation:\n{}", "in german: {}", "in German, please: {}", "put this in german: {}",
+    "Put the text below into German.\n{}", "how do you say this in german: {}", "How do I say \"{}\" in German?",
+    "what is the german for: {}", "What is that in German?\n{}", "what's the German translation of {}", "german translation of: {}",
+    "German translation\n{}", "german version: {}", "Give me the German version.\n{}", "say it in german: {}",
+    "{}\nTranslate that to German.", "{}\nIn German, please.", "{} - how is that said in german?", "{}\nHow would a German say that?",
+    "write this in german: {}", "Rewrite in German:\n{}", "render this in German: {}", "auf Deutsch: {}", "Auf Deutsch bitte:\n{}",
+    "ins Deutsche: {}", "Übersetze ins Deutsche: {}", "I need this text in German:\n{}", "Our customer reads German only, translate: {}",
+    "translate for a German reader\n{}", "make a German translation of this\n{}", "machine translation to German: {}",
+]
 # None of our experts does these, whatever the text is.
 OTHER = [
     "summarize: {}", "Summarise the following text in one sentence.\n{}", "tl;dr {}", "translate to french: {}",
-    "Translate this into English.\n{}", "translate the following to german\n{}", "rewrite this politely: {}",
+    "Translate this into English.\n{}", "translate the following to dutch\n{}", "rewrite this politely: {}",
     "Paraphrase: {}", "Paraphrase this review.\n{}", "fix the grammar: {}", "Correct the spelling of this text\n{}",
     "write a reply to this message: {}", "Write a poem about this: {}", "write an email based on this\n{}",
     "find the dates in this text: {}",
@@ -201,6 +214,12 @@ OTHER = [
     "how should i answer this: {}", "Give feedback on my essay:\n{}", "act as a career coach: {}", "brainstorm ideas for\n{}",
     "generate a question about this text: {}", "which movie is this about? {}", "What product is reviewed here?\n{}",
     "Replace all adjectives in this sentence: {}", "Is this text written by a human? {}", "spell check\n{}",
+    # The translator knows one way only.
+    "translate to english: {}", "translate from german to english: {}", "German to English:\n{}", "de to en: {}", "de-en: {}",
+    "what does this german sentence mean in english: {}", "translate english to french: {}", "English to Spanish:\n{}",
+    "translate into chinese\n{}", "Translate to Russian: {}", "how do you say this in polish: {}", "in swedish, please: {}",
+    "put this into arabic: {}", "Give me the Turkish version.\n{}", "french translation of: {}", "{}\nTranslate that to Korean.",
+    "en to fr: {}", "en-es: {}", "translate from French to German: {}", "Translate the following sentence into Latin:\n{}",
 ]
 UNSEEN = {
     "language": [
@@ -283,6 +302,12 @@ UNSEEN = {
         "Strip this of personal details.\n{}", "leak of personal data? {}", "Point out names, numbers and addresses of private people.\n{}",
         "confidential details in this: {}",
     ],
+    "translate-en-de": [
+        "Could you turn this English sentence into German? {}", "What would you write in a letter to Berlin?\n{}",
+        "I want to tell my German landlord: {}", "EN>DE {}", "{}\n\nI need it in German.", "Convert the English text to German.\n{}",
+        "a German rendering of this: {}", "Help me say this to my colleagues in Munich: {}", "Provide the German wording.\n{}",
+        "german equivalent -> {}",
+    ],
 }
 
 # Parts from which requests for two or three experts are put together: as a noun, and as a question.
@@ -309,6 +334,8 @@ NOUNS = {
     "toxicity": ["the toxicity", "whether it is toxic", "if it is offensive", "whether it is hate speech", "if it is hateful"],
     "pii": ["the personal data", "any personal data in it", "which personal details it has", "the PII", "the phone numbers and addresses",
             "whether it gives away private data"],
+    "translate-en-de": ["a German translation", "the German translation", "it in German", "the text in German", "a translation into German",
+                        "the German version"],
 }
 QUESTIONS = {
     "language": ["what language is it in", "what language is this", "which language is this in",
@@ -326,13 +353,14 @@ QUESTIONS = {
     "guard": ["is it a jailbreak", "is the prompt safe", "is this a prompt attack", "is it a prompt injection"],
     "toxicity": ["is it toxic", "is it offensive", "is it hate speech", "is it hateful"],
     "pii": ["does it contain personal data", "which personal details are in it", "is there a phone number or an address in it"],
+    "translate-en-de": ["what is it in German", "how do you say it in German", "what is the German translation", "how is that said in German"],
 }
 OPENINGS = ["detect {} of: {{}}", "Detect {} of this text.\n{{}}", "tell me {}: {{}}", "Tell me {}.\n{{}}",
             "find {} of {{}}", "Give me {} of the following:\n{{}}", "give {}\n{{}}", "Identify {}:\n{{}}",
             "I need {} for this: {{}}", "classify {}: {{}}", "{}: {{}}", "{}?\n{{}}", "Report {}.\n{{}}",
             "{{}}\nTell me {}.", "what about {} here: {{}}", "check {} of\n{{}}", "{{}}\n{}?", "show {}: {{}}", "please find out {}\n{{}}", "For the text below, return {}.\n{{}}"]
 # For one thing alone, and for things that no expert does.
-OTHER_NOUNS = ["a summary", "a translation", "a better wording", "the main points", "a title", "the author",
+OTHER_NOUNS = ["a summary", "a translation into Spanish", "the English translation", "a better wording", "the main points", "a title", "the author",
                "a reply", "a poem about it", "the moral of it", "an explanation", "a shorter version", "keywords",
                "a correct spelling", "a French version", "the meaning", "the genre", "the answer"]
 PREFIXES = ["please ", "Please ", "can you ", "could you ", "Hey, ", "I want you to ", "Now ", "kindly ", "ok ", "Hi! "]
@@ -419,5 +447,5 @@ def leaking(leaks: dict[str, list[str]], rng: random.Random) -> str:
 def all_words() -> list[str]:
     """Everything that instructions are made of, and none of the unseen ones."""
     lists = (LANGUAGE, INTENT, BANKING, COMMAND, SENTIMENT, EMOTION, ENTITIES, QUESTION, TECH_TOPIC, SPAM, GUARD, TOXICITY, PII,
-             OTHER, OTHER_NOUNS, OPENINGS, *NOUNS.values(), *QUESTIONS.values())
+             TRANSLATE_EN_DE, OTHER, OTHER_NOUNS, OPENINGS, *NOUNS.values(), *QUESTIONS.values())
     return [text for texts in lists for text in texts]

@@ -8,6 +8,7 @@ two experts, and texts and tasks for none of them, make the rest.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ TEMPLATES = {
     "language": templates.LANGUAGE, "intent": templates.INTENT, "banking": templates.BANKING, "command": templates.COMMAND,
     "sentiment": templates.SENTIMENT, "emotion": templates.EMOTION, "entities": templates.ENTITIES,
     "question": templates.QUESTION, "tech-topic": templates.TECH_TOPIC, "spam": templates.SPAM, "guard": templates.GUARD,
-    "toxicity": templates.TOXICITY, "pii": templates.PII, "none": templates.OTHER,
+    "toxicity": templates.TOXICITY, "pii": templates.PII, "translate-en-de": templates.TRANSLATE_EN_DE, "none": templates.OTHER,
 }
 NONE = "none"
 EXPERTS = tuple(expert for expert in TEMPLATES if expert != NONE)
+# No text asks for it by itself.
+ONLY_INSTRUCTED = ("translate-en-de",)
+BARE = tuple(expert for expert in EXPERTS if expert not in ONLY_INSTRUCTED)
 # Kinds whose texts are long: the shortest window of them that still says what they are.
 WINDOWS = {"sentiment": 12, "guard": 20}
 # Per epoch. There are 74 languages to know, and everything else in the world to tell from what the experts read.
@@ -46,6 +50,7 @@ REMARKED = 4_000
 LEAKING = 4_000
 DEV_PER_EXPERT = 200
 UNSEEN_PER_EXPERT = 120
+DRAWN_PER_ROW = 10
 
 # Requests whose answer is known, with the experts that should be asked: shown in the card.
 KNOWN = [
@@ -64,10 +69,23 @@ KNOWN = [
     ("Is this positive?\nLe film était très mauvais", ("sentiment",)),
     ("Is this spam? See you at eight, bring the tickets", ("spam",)),
     ("Extract the names: Angela Merkel met Tim Cook in Berlin", ("entities",)),
+    ("translate to german: The train leaves at nine", ("translate-en-de",)),
+    ("translate to french: The train leaves at nine", (NONE,)),
     ("Your app is awful, cancel my reservation", ("intent", "sentiment")),
     ("Water boils at 100 degrees Celsius at sea level.", (NONE,)),
     ("write a poem about the sea", (NONE,)),
 ]
+
+
+def _different(n: int, make: Callable[[], Example]) -> list[Example]:
+    """`n` requests of different texts, or as many as `DRAWN_PER_ROW` times that many draws find: `pii` has few texts."""
+    found: dict[str, Example] = {}
+    for _ in range(DRAWN_PER_ROW * n):
+        example = make()
+        found.setdefault(example.text, example)
+        if len(found) == n:
+            break
+    return list(found.values())
 
 
 class Training(Recipe):
@@ -134,6 +152,8 @@ class Training(Recipe):
 
     def _instructed(self, texts: sources.Texts, expert: str, template: str, rng: random.Random) -> Example:
         """A text under an instruction: often one of the kind that the expert is for, but any text will do."""
+        if expert in ONLY_INSTRUCTED and rng.random() < 0.6:
+            return self._example(template.replace("{}", texts.plain(rng)), expert)
         is_any = expert == NONE or rng.random() < 0.4 or expert not in texts.kinds
         kind = rng.choice(list(texts.kinds)) if is_any else expert
         text = self._filled(self._text(texts, kind, rng), texts, rng)
@@ -186,7 +206,7 @@ class Training(Recipe):
 
     def epoch(self, rng: random.Random) -> list[Example]:
         texts = self._train
-        examples = [self._bare(texts, kind, rng) for kind in self.labels
+        examples = [self._bare(texts, kind, rng) for kind in (*BARE, NONE)
                     for _ in range(BARE_TEXTS.get(kind, BARE_TEXTS_OF_OTHERS))]
         examples += [self._open(rng) for _ in range(3_000)]
         examples += [self._learnt(texts, kind, rng) for kind in self.labels
@@ -207,18 +227,20 @@ class Training(Recipe):
         each, unseen = DEV_PER_EXPERT, UNSEEN_PER_EXPERT
         human = [(expert, template) for expert, found in sorted(texts.templates.items()) for template in found]
         return {
-            "bare texts": [self._bare(texts, expert, rng) for expert in EXPERTS for _ in range(each)],
-            "known instructions": [self._known(texts, expert, rng) for expert in EXPERTS for _ in range(each)],
-            "known instructions for several": [self._several(texts, rng, templates.OPENINGS) for _ in range(3 * each)],
-            "requests with a remark": [self._remarked(texts, rng) for _ in range(2 * each)],
-            "unseen instructions": [self._unseen(texts, expert, rng) for expert in EXPERTS for _ in range(unseen)],
-            "unseen instructions by others": [self._instructed(texts, expert, template, rng)
-                                              for expert, template in human for _ in range(25)],
-            "unseen instructions for several": [
-                self._several(texts, rng, templates.UNSEEN_OPENINGS) for _ in range(3 * unseen)],
-            "out of scope: bare": [self._bare(texts, NONE, rng) for _ in range(6 * each)],
-            "out of scope: known instructions": [self._known(texts, NONE, rng) for _ in range(3 * each)],
-            "out of scope: unseen instructions": [self._unseen(texts, NONE, rng) for _ in range(4 * unseen)],
+            "bare texts": [example for expert in BARE for example in _different(each, lambda: self._bare(texts, expert, rng))],
+            "known instructions": [example for expert in EXPERTS
+                                   for example in _different(each, lambda: self._known(texts, expert, rng))],
+            "known instructions for several": _different(3 * each, lambda: self._several(texts, rng, templates.OPENINGS)),
+            "requests with a remark": _different(2 * each, lambda: self._remarked(texts, rng)),
+            "unseen instructions": [example for expert in EXPERTS
+                                    for example in _different(unseen, lambda: self._unseen(texts, expert, rng))],
+            "unseen instructions by others": [example for expert, template in human for example in
+                                              _different(25, lambda: self._instructed(texts, expert, template, rng))],
+            "unseen instructions for several": _different(
+                3 * unseen, lambda: self._several(texts, rng, templates.UNSEEN_OPENINGS)),
+            "out of scope: bare": _different(6 * each, lambda: self._bare(texts, NONE, rng)),
+            "out of scope: known instructions": _different(3 * each, lambda: self._known(texts, NONE, rng)),
+            "out of scope: unseen instructions": _different(4 * unseen, lambda: self._unseen(texts, NONE, rng)),
             "check: P3, sentiment": self._p3("sentiment"),
             "check: P3, out of scope": self._p3(None),
         }

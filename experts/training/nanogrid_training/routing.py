@@ -1,7 +1,7 @@
 """What the router's classifier promises: whom it asks, whom it does not, and how often that is right.
 
-Half of every dev set, told apart by a hash of the text, is fitted on: the temperature, one offset for the logits of all experts
-(alone, a temperature leaves a model that finds nobody likely too modest about its best one) and, for every `alpha`, two scores.
+Half of every dev set, told apart by a hash of the text, is fitted on: an offset for the logits of each expert (training shows it
+the experts in another mix than they are asked for), the temperature and, for every `alpha`, two scores.
 Everything that is reported is measured on the other half.
 
 A request may be for several experts, so what has to be covered is all of them at once: the conformal score of a request is that
@@ -40,7 +40,9 @@ GATE_SHARE = 0.25
 BINS = 15
 RESAMPLES = 1000
 OFFSETS = "offsets"
-TRIED_OFFSETS = np.arange(0.0, 3.05, 0.1)
+RIDGE = 3e-3
+FARTHEST = 5.0
+TRIED_OFFSETS = np.arange(-2.0, 3.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -247,12 +249,34 @@ def temperature(fitted: Requests, none: int, activation: str) -> float:
     return measure.least(log_loss)
 
 
-def fitted_offset(fitted: Requests, none: int, activation: str) -> float:
-    """The offset with which, at its own temperature, the confidence in the surest expert is most truthful."""
+def fitted_offsets(fitted: Requests, none: int) -> np.ndarray:
+    """What makes each expert's scores add up to how many requests are for it, the none label's left alone: Platt scaling (1999)
+    without the slope, held back a little, so that an expert with few requests is moved less."""
+    offsets = np.zeros(fitted.logits.shape[1], np.float32)
+    for label in range(len(offsets)):
+        if label != none:
+            is_for = np.array([label in example.labels for example in fitted.examples])
+            offsets[label] = _offset(fitted.logits[:, label].astype(np.float64), is_for)
+    return offsets.round(3)
+
+
+def _offset(logits: np.ndarray, is_for: np.ndarray) -> float:
+    """By bisection: the slope of the loss rises."""
+    low, high = -FARTHEST, FARTHEST
+    while high - low > 1e-4:
+        offset = (low + high) / 2
+        slope = (1 / (1 + np.exp(-(logits + offset))) - is_for).mean() + RIDGE * offset
+        low, high = (low, offset) if slope > 0 else (offset, high)
+    return (low + high) / 2
+
+
+def common_offset(fitted: Requests, none: int, activation: str) -> float:
+    """What is added to every expert's logits so that, at its own temperature, the confidence in the surest expert is most
+    truthful: of many scores that each are right, the highest is too modest."""
     right = top_1(fitted, none)
 
     def log_loss(offset: float) -> float:
-        moved = moved_by(fitted, offset, none)
+        moved = moved_by(fitted, every_expert(offset, fitted.logits.shape[1], none))
         scores = scores_of(moved.logits, temperature(moved, none, activation), activation)
         confidence = of_experts(scores, none).max(axis=1).clip(1e-9, 1 - 1e-9)
         return float(-np.where(right, np.log(confidence), np.log(1 - confidence)).mean())
@@ -260,18 +284,20 @@ def fitted_offset(fitted: Requests, none: int, activation: str) -> float:
     return round(float(min(TRIED_OFFSETS, key=log_loss)), 1)
 
 
-def moved_by(requests: Requests, offset: float, none: int) -> Requests:
-    offsets = np.full(requests.logits.shape[1], offset, np.float32)
+def every_expert(offset: float, n_labels: int, none: int) -> np.ndarray:
+    offsets = np.full(n_labels, offset, np.float32)
     offsets[none] = 0.0
+    return offsets
+
+
+def moved_by(requests: Requests, offsets: np.ndarray) -> Requests:
     return Requests(requests.examples, requests.logits + offsets, requests.scores)
 
 
-def write_offset(model: Path, offset: float, n_labels: int, none: int) -> None:
-    """Adds `offset` to the logits of the experts, in the graph itself: whoever runs it gets what was measured."""
+def write_offsets(model: Path, offsets: np.ndarray) -> None:
+    """Adds `offsets` to the logits, in the graph itself: whoever runs it gets what was measured."""
     graph_of = onnx.load(model)
     graph = graph_of.graph
-    offsets = np.full(n_labels, offset, np.float32)
-    offsets[none] = 0.0
     known = next((tensor for tensor in graph.initializer if tensor.name == OFFSETS), None)
     if known is None:
         for node in graph.node:
@@ -306,17 +332,17 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     rules = settings.classifier
     none = plan.labels.index(rules["none-label"])
 
-    def with_offset(offset: float) -> Package:
-        write_offset(package.folder / "model.onnx", offset, len(plan.labels), none)
+    def moved(offsets: np.ndarray) -> Package:
+        write_offsets(package.folder / "model.onnx", offsets)
         return Package(package.folder, settings.max_tokens)
 
-    parts = read(plan, with_offset(0.0), 1.0)
+    parts = read(plan, moved(np.zeros(len(plan.labels), np.float32)), 1.0)
     known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])
-    offset = fitted_offset(known, none, settings.activation)
-    package = with_offset(offset)
-    manifest = manifest_of(temperature(moved_by(known, offset, none), none, settings.activation))
-    parts = scaled({name: moved_by(part, offset, none) for name, part in parts.items()}, manifest["temperature"],
-                   settings.activation)
+    offsets = fitted_offsets(known, none)
+    offsets += every_expert(common_offset(moved_by(known, offsets), none, settings.activation), len(offsets), none)
+    package = moved(offsets)
+    manifest = manifest_of(temperature(moved_by(known, offsets), none, settings.activation))
+    parts = scaled({name: moved_by(part, offsets) for name, part in parts.items()}, manifest["temperature"], settings.activation)
     report = Report(plan, parts)
     known = joined([parts[name].where(is_fitted_on) for name in rules["known"]])
     promises = [found for alpha in ALPHAS if (found := promise(known, report.none, alpha))]
@@ -331,7 +357,7 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     write_golden(package, [*plan.golden_texts(), *ODD_TEXTS], manifest)
     manifest["files"] = file_sums(package.folder)
     (package.folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
-    unquantised = {name: moved_by(part, offset, none) for name, part in read(plan, whole, 1.0).items()}
+    unquantised = {name: moved_by(part, offsets) for name, part in read(plan, whole, 1.0).items()}
     before = Report(plan, scaled(unquantised, manifest["temperature"], settings.activation)).rows(promises)
     shipped = next(rule for rule in promises if rule["alpha"] == SHIPPED_ALPHA)
     evaluation = {"float-accuracy": before, "errors": errors(plan, parts, report.none, shipped), "mixed-up": [], "worn": [],

@@ -19,6 +19,17 @@ def requests(n: int, seed: int) -> routing.Requests:
     return routing.Requests(examples, np.log(scores / (1 - scores)), scores)
 
 
+def test_offsets_take_back_a_shift_and_leave_the_none_label_alone() -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (20_000, NONE + 1))
+    is_for = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    examples = [Example(str(i), tuple(np.flatnonzero(row[:NONE]))) for i, row in enumerate(is_for)]
+    shift = np.array([1.0, -1.0, 0.0, 0.3, 0.7])
+    found = routing.fitted_offsets(routing.Requests(examples, logits + shift, logits), NONE)
+    assert found[NONE] == 0.0
+    assert np.abs(found[:NONE] + shift[:NONE]).max() < 0.12
+
+
 @pytest.mark.parametrize("alpha", [0.02, 0.05, 0.1])
 def test_what_is_promised_on_one_half_is_kept_on_another(alpha: float) -> None:
     rule = routing.promise(requests(4000, 1), NONE, alpha)

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use std::process::Output;
+use std::{process::Output, time::Duration};
 
 use bytes::Bytes;
 use harness::{Grid, nanogrid, stderr, stdout};
@@ -12,10 +12,12 @@ use nanogrid_proto::{
 };
 use nanogrid_testkit::{images, packages};
 use serde_json::Value;
+use tonic::Request;
 
 const MONEY: &str = "i need to move 200 dollars from savings to checking";
 const GERMAN: &str = "Das Wetter ist heute wunderbar";
 const REVIEW: &str = "a gripping film with wonderful actors, i loved every minute";
+const WEATHER: &str = "The weather is beautiful today.";
 
 /// The best label of `expert` in an answer as JSON.
 #[track_caller]
@@ -37,6 +39,11 @@ fn the_first_requests_of_the_readme_are_answered() {
     let both = grid.json(0, &["infer", REVIEW, "--expert", "language", "--expert", "sentiment"]);
     assert_eq!((label(&both, "language"), label(&both, "sentiment")), ("en", "positive"));
     assert_eq!(both["complete"], true, "{both:#}");
+
+    let translated = grid.json(0, &["infer", WEATHER, "--instruction", "translate to German"]);
+    assert_eq!(translated["outcomes"][0]["expert"], "translate-en-de", "{translated:#}");
+    let german = translated["outcomes"][0]["text"]["text"].as_str().expect("a text");
+    assert!(german.contains("Wetter"), "{translated:#}");
 
     let text = grid.run(&["infer", MONEY]);
     assert!(stdout(&text).contains("transfer"), "{text:?}");
@@ -103,7 +110,7 @@ async fn one_process_and_one_process_each_answer_byte_for_byte_alike() {
     assert_eq!(one.pids().len(), 2, "the router, and all experts");
     let texts =
         [MONEY, GERMAN, REVIEW, "x", "\u{1f600} \u{fb01}ne", "wo ist der bahnhof", &"long ".repeat(500)];
-    for expert in ["intent", "language", "sentiment"] {
+    for expert in ["intent", "language", "sentiment", "translate-en-de"] {
         for rows in texts.windows(1).chain(texts.windows(3)) {
             let (first, second) = (infer(&each, expert, rows).await, infer(&one, expert, rows).await);
             assert_eq!(first, second, "{expert}: {rows:?}");
@@ -118,6 +125,9 @@ async fn infer(grid: &Grid, expert: &str, rows: &[&str]) -> (Vec<(String, Vec<i6
     let mut request = ModelInferRequest { model_name: expert.to_owned(), ..ModelInferRequest::default() };
     let data = Data::Bytes(rows.iter().map(|row| Bytes::copy_from_slice(row.as_bytes())).collect());
     tensor::set_inputs(&mut request, vec![Tensor { name: "text".to_owned(), shape: vec![rows.len()], data }]);
+    let mut request = Request::new(request);
+    // A long text is translated token by token, on whatever processor time other tests leave.
+    request.set_timeout(Duration::from_secs(10));
     let response = client.model_infer(request).await.expect("an answer").into_inner();
     let shapes = response.outputs.into_iter().map(|output| (output.name, output.shape)).collect();
     (shapes, response.raw_output_contents)
