@@ -1,8 +1,8 @@
 """What the router's classifier promises: whom it asks, whom it does not, and how often that is right.
 
-Half of every dev set, told apart by a hash of the text, is fitted on: an offset for the logits of each expert (training shows it
-the experts in another mix than they are asked for), the temperature and, for every `alpha`, two scores.
-Everything that is reported is measured on the other half.
+Half of every dev set, told apart by a hash of the text, is fitted on: an offset for the logits of each expert (in training they
+come in another mix than here), one for all of them (of many scores that are each right, the highest is too modest), the
+temperature and, for every `alpha`, two scores. Everything that is reported is measured on the other half.
 
 A request may be for several experts, so what has to be covered is all of them at once: the conformal score of a request is that
 of the least sure expert it is for, as a share of the score of the surest expert. So a request that leaves the model sure goes to
@@ -271,8 +271,7 @@ def _offset(logits: np.ndarray, is_for: np.ndarray) -> float:
 
 
 def common_offset(fitted: Requests, none: int, activation: str) -> float:
-    """What is added to every expert's logits so that, at its own temperature, the confidence in the surest expert is most
-    truthful: of many scores that each are right, the highest is too modest."""
+    """What is added to every expert's logits so that, at its own temperature, the confidence in the surest one is most truthful."""
     right = top_1(fitted, none)
 
     def log_loss(offset: float) -> float:
