@@ -72,7 +72,8 @@ async fn pausing_one_of_two_replicas_fails_no_request() {
 // One restart alone is the first half of this.
 #[tokio::test]
 async fn restarting_both_replicas_in_turn_fails_no_request() {
-    check(Scenario::Rolling, 2000).await;
+    // One replica alone carries all while the other starts: no more than an unoptimised one can on a slow machine.
+    check_at(150.0, Scenario::Rolling, 2000).await;
 }
 
 #[tokio::test]
@@ -97,7 +98,8 @@ async fn clients_with_hopeless_deadlines_eject_nobody() {
 
 #[tokio::test]
 async fn an_upgrade_fails_no_request_and_others_do_not_notice() {
-    check_at(150.0, Scenario::Upgrade, 10_000).await;
+    // Twice that in all: near what the machine can do, every median moves.
+    check_at(100.0, Scenario::Upgrade, 10_000).await;
 }
 
 #[tokio::test]
