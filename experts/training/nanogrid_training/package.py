@@ -135,9 +135,9 @@ def publish(built: Path, package: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def say(manifest: dict[str, Any]) -> None:
+def say(measures: list[dict[str, Any]]) -> None:
     """Prints what a version is worth."""
-    for row in manifest["accuracy"]:
+    for row in measures:
         print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
 
 

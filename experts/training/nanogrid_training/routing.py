@@ -29,7 +29,7 @@ import numpy as np
 import onnx
 
 from . import measure, metrics
-from .package import Package, file_sums, publish, scores_of, to_toml, write_golden, MANIFEST
+from .package import Package, file_sums, publish, say, scores_of, to_toml, write_golden, MANIFEST
 from .recipe import ODD_TEXTS, Recipe
 from .rows import Example, stable_fraction
 
@@ -364,8 +364,7 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(package.folder, settings.package)
     write_sample(plan, settings.home / "sample.jsonl")
-    for row in [*manifest["accuracy"], *report.set_sizes(shipped)]:
-        print(f"{row['data']} {row['metric']}: {row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}] n={row['n']}")
+    say([*manifest["accuracy"], *report.set_sizes(shipped)])
 
 
 def write_sample(plan: Recipe, path: Path) -> None:

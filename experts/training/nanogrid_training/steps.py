@@ -153,7 +153,7 @@ def evaluate(plan: Recipe) -> None:
                   "cross-fitted": _cross_fitted(plan), "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    say(manifest)
+    say(manifest["accuracy"])
 
 
 def curve(plan: Recipe) -> None:

@@ -102,7 +102,7 @@ def evaluate(plan: Pictures) -> None:
                      for i, label in enumerate(plan.labels)],
         "mixed-up": [[a, b, n] for (a, b), n in pairs.most_common(N_ERRORS)]}, indent=1), "utf-8")
     publish(folder, settings.package)
-    say(manifest)
+    say(manifest["accuracy"])
 
 
 def write_card(plan: Pictures) -> None:

@@ -164,7 +164,7 @@ def evaluate(plan: Spans) -> None:
         "machine": measure.machine()}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    say(manifest)
+    say(manifest["accuracy"])
 
 
 def _errors(plan: Spans, package: TagPackage, divisor: float) -> list[dict[str, Any]]:

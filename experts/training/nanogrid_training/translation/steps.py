@@ -136,7 +136,7 @@ def evaluate(plan: Pairs) -> None:
                   "machine": text_measure.machine(), "cost": costs, "examples": measure.examples(rows, answers, settings.seed)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
-    say(manifest)
+    say(manifest["accuracy"])
 
 
 def write_card(plan: Pairs) -> None:
