@@ -54,25 +54,24 @@ def _show(plan: Pairs, who: str, model: Translator, tokenizer: Tokenizer) -> Non
         print(f"{plan.settings.name}: {who}, greedy, before quantisation: {name} BLEU {bleu:.1f} chrF {chrf:.1f}", flush=True)
 
 
-def _learn(plan: Pairs, who: str, pairs: list[Pair], tokenizer: Tokenizer) -> None:
-    """The model that is shipped learns the pairs."""
-    settings = plan.settings
-    model = learn_course(_fresh(settings.model, tokenizer, settings.seed), _course(settings, who, settings.learning),
-                         pairs, tokenizer, settings.run / "checkpoint.pt", settings.seed)
+def _learnt(plan: Pairs, who: str, shape: dict[str, Any], course: dict[str, Any], pairs: list[Pair], folder: Path) -> Translator:
+    """A model that has learnt the pairs; its checkpoint is in the folder."""
+    settings, tokenizer = plan.settings, _tokenizer(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = learn_course(_fresh(shape, tokenizer, settings.seed), _course(settings, who, course), pairs, tokenizer,
+                         folder / "checkpoint.pt", settings.seed)
     _show(plan, who, model, tokenizer)
+    return model
 
 
 def train(plan: Pairs) -> None:
     """A larger model learns the pairs, and translates the sources that have no translation; without one, the model itself learns."""
-    settings = plan.settings
-    tokenizer = _tokenizer(plan)
+    settings, folder = plan.settings, plan.settings.teacher_run
     if not settings.teacher:
-        return _learn(plan, "model", plan.pairs, tokenizer)
-    folder = settings.teacher_run
-    folder.mkdir(parents=True, exist_ok=True)
-    teacher = learn_course(_fresh(settings.teacher, tokenizer, settings.seed), _course(settings, "teacher", settings.teacher),
-                           plan.pairs, tokenizer, folder / "checkpoint.pt", settings.seed)
-    _show(plan, "teacher", teacher, tokenizer)
+        _learnt(plan, "model", settings.model, settings.learning, plan.pairs, settings.run)
+        return
+    tokenizer = _tokenizer(plan)
+    teacher = _learnt(plan, "teacher", settings.teacher, settings.teacher, plan.pairs, folder)
     texts = [*dict.fromkeys(pair.source for pair in plan.pairs), *plan.unpaired]
     said = translated(teacher, tokenizer, texts, SAYS_BEAMS, 1.0, SAYS_BATCH)
     (folder / SAYS).write_text(json.dumps(list(zip(texts, said, strict=True)), ensure_ascii=False), "utf-8")
@@ -80,11 +79,12 @@ def train(plan: Pairs) -> None:
 
 def distilled(plan: Pairs) -> None:
     """The small model learns the pairs and what the teacher made of all sources (Kim and Rush 2016)."""
-    if not plan.settings.teacher:
+    settings = plan.settings
+    if not settings.teacher:
         return
-    says = json.loads((plan.settings.teacher_run / SAYS).read_text("utf-8"))
+    says = json.loads((settings.teacher_run / SAYS).read_text("utf-8"))
     pairs = [*plan.pairs, *(Pair(source, target) for source, target in says if target)]
-    _learn(plan, "student", pairs, _tokenizer(plan))
+    _learnt(plan, "student", settings.model, settings.learning, pairs, settings.run)
 
 
 def _trained(plan: Pairs) -> tuple[Translator, Tokenizer]:
