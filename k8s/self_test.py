@@ -24,16 +24,16 @@ def rule(objects, number):
 
 # What is broken, and what must be said of it.
 MUTATIONS = [
-    (lambda objects: container(objects, "intent-v1").update(image="nanogrid-expert:latest"), "the image must be"),
+    (lambda objects: container(objects, "intent-v2").update(image="nanogrid-expert:latest"), "the image must be"),
     (lambda objects: container(objects, "router")["ports"][0].update(containerPort=9000), "must be the container's port"),
-    (lambda objects: container(objects, "intent-v1")["readinessProbe"]["grpc"].update(service="x"), "readinessProbe must ask"),
+    (lambda objects: container(objects, "intent-v2")["readinessProbe"]["grpc"].update(service="x"), "readinessProbe must ask"),
     (lambda objects: container(objects, "router")["livenessProbe"]["grpc"].update(service="x"), "the process alone"),
     (lambda objects: container(objects, "router")["securityContext"].update(readOnlyRootFilesystem=False), "read-only"),
     (lambda objects: spec(objects, "Deployment", "router")["strategy"]["rollingUpdate"].update(maxUnavailable=1), "an update"),
-    (lambda objects: spec(objects, "Service", "intent-v1").update(clusterIP="10.0.0.7"), "headless"),
-    (lambda objects: spec(objects, "Service", "intent-v1")["selector"].pop("nanogrid.io/expert"), "must select the pods"),
-    (lambda objects: objects.remove(checks.kind(objects, "Deployment")["intent-v1"]), "`intent-v1` is not deployed"),
-    (lambda objects: grid(objects, "intent-v1.nanogrid.svc", "intent.nanogrid.svc"), "must be reached at"),
+    (lambda objects: spec(objects, "Service", "intent-v2").update(clusterIP="10.0.0.7"), "headless"),
+    (lambda objects: spec(objects, "Service", "intent-v2")["selector"].pop("nanogrid.io/expert"), "must select the pods"),
+    (lambda objects: objects.remove(checks.kind(objects, "Deployment")["intent-v2"]), "`intent-v2` is not deployed"),
+    (lambda objects: grid(objects, "intent-v2.nanogrid.svc", "intent.nanogrid.svc"), "must be reached at"),
     (lambda objects: grid(objects, '"intent"', '"intents"'), "no request would reach it"),
     (lambda objects: grid(objects, '"text-classification"', '"embedding"'), "its task is text-classification"),
     (lambda objects: rule(objects, 0)["resourceNames"].remove("rollouts-intent"), "lacks configmaps get rollouts-intent"),
@@ -46,7 +46,7 @@ MUTATIONS = [
     ),
 ]
 # Only where the programs are built.
-SETTINGS = (lambda objects: container(objects, "intent-v1")["env"].append({"name": "NANOGRID__PACKAGE"}), "NANOGRID__PACKAGE")
+SETTINGS = (lambda objects: container(objects, "intent-v2")["env"].append({"name": "NANOGRID__PACKAGE"}), "NANOGRID__PACKAGE")
 
 
 def unnoticed(objects, root):

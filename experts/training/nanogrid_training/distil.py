@@ -37,35 +37,40 @@ def _folder(plan: Recipe) -> Path:
 
 
 def teach(plan: Recipe) -> None:
-    """Fine-tunes the teacher on the labels, and writes down what it says of every text a student will see."""
+    """Fine-tunes the teachers on the labels, and writes down what they say of every text a student will see."""
     settings, folder = plan.settings, _folder(plan)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(settings.seed)
     saved = folder / "tokenizer.json"
     if not saved.exists():
         plan.tokenizer(settings.teacher.pieces).save(str(saved), pretty=False)
     # Read again even when it is new: a run that goes on must number the pieces as the checkpoint does.
     tokenizer = Tokenizer.from_file(str(saved))
-    teacher = _teacher(plan, tokenizer)
-    teacher.load_base(tokenizer)
-    # The rows of the word pieces hold most of the weights and little of the task.
-    teacher.words.weight.requires_grad_(False)
     learning = settings.teacher.learning
     loss = learn.Labels(plan.labelled(), len(plan.labels), settings.activation == "softmax", learning)
 
     def epoch(rng: random.Random) -> list[Example]:
         return plan.labelled()
 
-    course = learn.Course(f"{settings.name}: teacher", teacher, tokenizer, learning, epoch, loss,
-                          folder / "checkpoint.pt")
-    learn.train(plan, course)
-    says = _says(plan) if (folder / SAYS).exists() else {}
-    texts = sorted(({example.text for example in plan.labelled()} | set(_unlabelled(plan))) - says.keys())
-    if texts:
-        says |= zip(texts, learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16))
-        # As JSON: an array of texts gives each of them the room of the longest.
-        written = np.frombuffer(json.dumps(list(says)).encode(), np.uint8)
-        np.savez(folder / SAYS, texts=written, logits=np.stack(list(says.values())))
+    texts = sorted({example.text for example in plan.labelled()} | set(_unlabelled(plan)))
+    told = np.zeros((len(texts), len(plan.labels)), np.float32)
+    for member in range(settings.teacher.members):
+        seed = settings.seed + member
+        torch.manual_seed(seed)
+        teacher = _teacher(plan, tokenizer)
+        teacher.load_base(tokenizer)
+        # The rows of the word pieces hold most of the weights and little of the task.
+        teacher.words.weight.requires_grad_(False)
+        course = learn.Course(f"{settings.name}: teacher {member + 1}", teacher, tokenizer, learning, epoch, loss,
+                              folder / checkpoint_of(member), seed)
+        learn.train(plan, course)
+        told += learn.logits_of(teacher, tokenizer, texts, settings.max_tokens, learning.bfloat16) / settings.teacher.members
+    # As JSON: an array of texts gives each of them the room of the longest.
+    np.savez(folder / SAYS, texts=np.frombuffer(json.dumps(texts).encode(), np.uint8), logits=told)
+
+
+def checkpoint_of(member: int) -> str:
+    """The students are cut out of the first of the teachers."""
+    return f"checkpoint-{member}.pt"
 
 
 def _says(plan: Recipe) -> dict[str, np.ndarray]:
@@ -120,7 +125,7 @@ def distil(plan: Recipe, tokenizer: Tokenizer) -> Model:
         return known + [Example(worn(text, rng), None, text) for text in chosen]
 
     course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,
-                          settings.learning, epoch, loss, settings.run / "checkpoint.pt")
+                          settings.learning, epoch, loss, settings.run / "checkpoint.pt", settings.seed)
     return learn.train(plan, course)
 
 
@@ -128,7 +133,7 @@ def taught(plan: Recipe) -> tuple[Encoder, Tokenizer]:
     """The fine-tuned teacher."""
     tokenizer = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))
     teacher = _teacher(plan, tokenizer)
-    teacher.load_state_dict(load(_folder(plan) / "checkpoint.pt")["model"])
+    teacher.load_state_dict(load(_folder(plan) / checkpoint_of(0))["model"])
     return teacher.eval(), tokenizer
 
 

@@ -1,4 +1,4 @@
-"""The training loop: one for all models. Stopped at any time, it goes on after the last finished epoch."""
+"""The training loop: one for all models. Stopped at any time, it goes on after the last epoch that was saved."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ ENCODE_CHUNK = 20_000
 POOL_BATCHES = 64
 SHOWN_EVERY = 25
 SAID_AT_ONCE = 256
+KEPT = 20  # times in a course that it is saved and looked at, at most
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Course:
     epoch: Callable[[random.Random], list[Example]]
     loss: Callable[[Tensor, list[Example]], Tensor]
     checkpoint: Path
+    seed: int
     report: Callable[[Model, int], None] | None = None  # instead of accuracy
 
 
@@ -148,10 +150,11 @@ def train(recipe: Recipe, course: Course) -> Model:
         optimiser.load_state_dict(saved["optimiser"])
         first = saved["epochs"]
     for epoch in range(first, learning.epochs):
-        torch.manual_seed(settings.seed * 1000 + epoch)
-        examples = course.epoch(random.Random(settings.seed * 1000 + epoch))
+        seed = course.seed * 1000 + epoch
+        torch.manual_seed(seed)
+        examples = course.epoch(random.Random(seed))
         encoded = encode(course.tokenizer, [example.text for example in examples], settings.max_tokens)
-        plan = batches(encoded, learning.batch_tokens, np.random.default_rng(settings.seed * 1000 + epoch))
+        plan = batches(encoded, learning.batch_tokens, np.random.default_rng(seed))
         model.train()
         bar = tqdm(plan, desc=f"{course.title}: epoch {epoch + 1} of {learning.epochs}", mininterval=2.0)
         mean_loss = torch.zeros((), device=DEVICE)
@@ -170,6 +173,8 @@ def train(recipe: Recipe, course: Course) -> Model:
             mean_loss += (loss.detach() - mean_loss) / min(i + 1, 100)
             if i % SHOWN_EVERY == 0:  # to read it is to wait for the GPU
                 bar.set_postfix(loss=f"{mean_loss.item():.4f}", refresh=False)
+        if (epoch + 1) % max(1, learning.epochs // KEPT) and epoch + 1 < learning.epochs:
+            continue
         save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, course.checkpoint)
         if course.report:
             course.report(model, epoch)

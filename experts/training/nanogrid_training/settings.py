@@ -26,6 +26,7 @@ class Source:
     rename: dict[str, str] = field(default_factory=dict)  # labels of the set that are called otherwise here
     where: dict[str, str] = field(default_factory=dict)  # only rows that have these values
     always: str | None = None  # the one label of all of its rows, for sets that have no such column
+    unmarked: bool = False  # of a set of spans: only a teacher says what is in its texts
     own: bool = False  # whether it lies in the expert's own folder
     train: bool = True  # whether it is learnt from
     dev: bool = True  # whether its dev part is measured on
@@ -54,6 +55,7 @@ class Teacher:
     pieces: int
     learning: Learning
     layers: int = 6
+    members: int = 1  # so many teachers, which learn in other orders; a student is told their mean
     temperature: float = 2.0
     share: float = 0.7  # of the loss that is learnt from the teacher; the rest from the labels
     variations: int = 0  # varied texts per training text, which only the teacher labels

@@ -92,7 +92,7 @@ def train(plan: Recipe) -> None:
     weighed = plan.labelled() if settings.learning.balance else []
     loss = learn.Labels(weighed, len(plan.labels), settings.activation == "softmax", settings.learning)
     course = learn.Course(settings.name, plan.model(tokenizer), tokenizer, settings.learning, plan.epoch, loss,
-                          settings.run / "checkpoint.pt")
+                          settings.run / "checkpoint.pt", settings.seed)
     learn.train(plan, course)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
-from nanogrid_training import learn, prune
+from nanogrid_training import distil, learn, prune
+from nanogrid_training.classification import Classification
 from nanogrid_training.distil import Distilled
 from nanogrid_training.encoder import Encoder, EncoderShape, pruned_tokenizer
 from nanogrid_training.rows import Example
-from nanogrid_training.settings import Learning
+from nanogrid_training.settings import Learning, Settings, Source, Teacher
 
 TEXTS = ["who wrote this", "when did it end", "where is the capital", "how many are there"] * 4
 LEARNING = Learning(epochs=1, batch_tokens=64, rate=1e-3, head_rate=1e-3)
@@ -66,3 +70,27 @@ def test_balancing_weighs_rare_labels_more_and_keeps_the_mean() -> None:
     weights = learn.Labels(examples, 2, True, Learning(1, 64, 1e-3, 1e-3, balance=1.0)).weights
     assert weights[1] / weights[0] == pytest.approx(91 / 10)
     assert (weights * torch.tensor([91, 10])).sum() == pytest.approx(101)
+
+
+def test_a_student_is_told_the_mean_of_its_teachers(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for part in ("train", "dev"):
+        rows = [f"{text}\t{label}" for text, label in zip(TEXTS, "abc" * 6, strict=False)]
+        (tmp_path / "set" / f"{part}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n", "utf-8")
+    teacher = Teacher(pieces=1200, learning=LEARNING, layers=1, members=2)
+    plan = Classification(Settings(
+        name="test", version=1, seed=1, licence="", architecture="", learning=LEARNING, teacher=teacher, max_tokens=32,
+        model={"layers": 1, "pieces": 1000}, card={}, home=tmp_path, runs=tmp_path,
+        sources=[Source(name="set", licence="", source="", label="label")]), tmp_path)
+    distil.teach(plan)
+    folder = plan.settings.teacher_run
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = sorted(set(TEXTS))
+    said = []
+    for member in range(2):
+        model = Encoder(EncoderShape(layers=1, pieces=1200, max_tokens=32, n_labels=3))
+        model.load_state_dict(torch.load(folder / distil.checkpoint_of(member))["model"])
+        said.append(learn.logits_of(model, tokenizer, texts, 32))
+    assert np.abs(said[0] - said[1]).max() > 1e-3
+    says = distil._says(plan)
+    np.testing.assert_allclose(np.stack([says[text] for text in texts]), np.mean(said, axis=0), atol=1e-4)

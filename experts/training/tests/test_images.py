@@ -8,11 +8,11 @@ import onnx
 import pytest
 import torch
 from nanogrid_training.images import learn, measure, pictures
-from nanogrid_training.images.model import MEAN, PATCH_VALUES, Network, Shape
+from nanogrid_training.images.model import MEAN, Network, Shape
 from nanogrid_training.package import session
 from PIL import Image
 
-SHAPE = Shape(32, (8, 16, 16), 2)
+SHAPE = Shape(32, (8, 16), 1, 2)
 
 
 def coloured(n, seed=0):
@@ -25,10 +25,10 @@ def coloured(n, seed=0):
     return pixels, labels
 
 
-def trained(tmp_path, epochs=8):
+def trained(folder, epochs=4, teacher=None, **course):
     torch.manual_seed(0)
-    course = learn.Course(epochs=epochs, batch=32, rate=2.0)
-    return learn.train("test", Network(SHAPE), course, coloured(256), tmp_path / "checkpoint.pt", 1)
+    learning = learn.Course(epochs=epochs, batch=32, rate=0.1, **course)
+    return learn.train("test", Network(SHAPE), learning, coloured(256), folder / "checkpoint.pt", 1, teacher)
 
 
 def test_it_learns_and_the_graph_says_the_same(tmp_path):
@@ -48,24 +48,44 @@ def test_a_course_goes_on_where_it_was_left(tmp_path):
     assert torch.load(tmp_path / "checkpoint.pt")["epochs"] == before["epochs"] == 2
 
 
-def test_whitened_patches_have_one_variance_in_every_direction():
-    network = Network(SHAPE)
-    seen = learn.normalised(torch.from_numpy(coloured(200)[0]))
-    network.see(seen)
-    values = network.whiten(seen).detach().transpose(0, 1).flatten(1)[:PATCH_VALUES]
-    squares = (values**2).mean(dim=1)
-    assert 0.8 < float(squares.min()) and float(squares.max()) < 1.1
+def test_a_student_learns_from_its_teacher_alone(tmp_path):
+    teacher = trained(tmp_path)
+    (tmp_path / "student").mkdir()
+    student = trained(tmp_path / "student", teacher=teacher, share=1.0)
+    assert learn.accuracy(student, coloured(64, seed=1)) > 0.95
+    wrong = Network(SHAPE)
+    wrong.load_state_dict(teacher.state_dict())
+    with torch.no_grad():
+        wrong.head.weight.copy_(wrong.head.weight.flip(0))
+        wrong.head.bias.copy_(wrong.head.bias.flip(0))
+    (tmp_path / "misled").mkdir()
+    misled = trained(tmp_path / "misled", teacher=wrong, share=1.0)
+    assert learn.accuracy(misled, coloured(64, seed=1)) < 0.05
 
 
 def test_a_moved_picture_is_a_window_of_the_padded_one():
-    pixels = torch.arange(36 * 36 * 3, dtype=torch.int32).reshape(1, 36, 36, 3)
-    for seed in range(4):
+    side = 32 + 2 * learn.MARGIN
+    pixels = torch.arange(side * side * 3, dtype=torch.int32).reshape(1, side, side, 3)
+    turns = set()
+    for seed in range(16):
         torch.manual_seed(seed)
-        for turned in (False, True):
-            window = learn.moved(pixels, torch.tensor([turned]), 32)[0]
-            window = window.flip(1) if turned else window
-            top, left = divmod(int(window[0, 0, 0]) // 3, 36)
-            assert torch.equal(window, pixels[0, top: top + 32, left: left + 32])
+        window = learn.moved(pixels, 32)[0]
+        turned = bool(window[0, 0, 0] > window[0, 1, 0])
+        window = window.flip(1) if turned else window
+        top, left = divmod(int(window[0, 0, 0]) // 3, side)
+        assert torch.equal(window, pixels[0, top: top + 32, left: left + 32])
+        turns.add(turned)
+    assert turns == {True, False}
+
+
+def test_a_mixed_picture_has_as_much_of_the_other_label_as_of_the_other_picture():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        pixels = torch.stack([torch.full((32, 32, 3), value, dtype=torch.uint8) for value in range(4)])
+        pictures_mixed, truth = learn.mixed(pixels, torch.eye(4), rng)
+        for picture, wanted in zip(pictures_mixed, truth, strict=True):
+            shares = torch.bincount(picture[:, :, 0].flatten().int(), minlength=4) / 32**2
+            assert torch.allclose(wanted, shares, atol=1e-6) and int((shares > 0).sum()) <= 2
 
 
 def test_both_ways_to_normalise_are_one():
@@ -82,9 +102,9 @@ def test_any_picture_becomes_a_square_in_colour(mode):
     assert pictures.read(buffer.getvalue(), 32).shape == (32, 32, 3)
 
 
-def test_the_rate_rises_falls_and_does_not_end_at_nothing():
-    rates = [learn.rate_at(step / 100) for step in range(101)]
-    assert max(rates) == pytest.approx(1.0) and rates[0] == learn.FIRST_RATE and rates[-1] == pytest.approx(learn.LAST_RATE)
+def test_the_rate_rises_and_falls_to_nothing():
+    rates = [learn.rate_at(step / 100, 0.1) for step in range(101)]
+    assert max(rates) == rates[10] == pytest.approx(1.0) and rates[0] == rates[-1] == pytest.approx(0.0)
 
 
 def test_worn_pictures_have_a_tenth_of_their_pixels_hit():

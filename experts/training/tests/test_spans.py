@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 import random
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -12,6 +15,8 @@ from nanogrid_training import formats
 from nanogrid_training.spans import decode
 from nanogrid_training.spans.loss import Tagged, Tags
 from nanogrid_training.spans.measure import counts, span_f1
+from nanogrid_training.settings import Learning, Settings, Source
+from nanogrid_training.spans.recipe import Spans
 from nanogrid_training.spans.rows import Span, Spanned, _of_tokens
 from nanogrid_training.spans.tagger import Tagger, TaggerShape, cased_tokenizer, n_pieces_of
 from nanogrid_training.spans.words import begins, words_of, worn, worn_apart
@@ -87,6 +92,25 @@ def test_a_set_of_tags_is_right_when_one_of_them_is() -> None:
     logits[0, firsts[1], 3] = -20.0
     assert loss((logits, torch.zeros(1, 1)), [example]).item() < 1e-3
     assert loss((-logits, torch.zeros(1, 1)), [example]).item() > 1.0
+
+
+def test_a_text_that_nobody_marked_is_a_lesson_of_the_student_alone(tmp_path: Path) -> None:
+    marked = json.dumps({"tokens": ["Anna", "said"], "tags": ["B-PER", "O"]})
+    for name in ("marked", "plain"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "plain" / "train.tsv").write_text("text\nwho was it\n", "utf-8")
+    with lzma.open(tmp_path / "marked" / "train.jsonl.xz", "wt") as file:
+        file.write(marked + "\n")
+    learning = Learning(1, 64, 1e-3, 1e-3)
+    plan = Spans(Settings(
+        name="test", version=1, seed=1, licence="", architecture="", learning=learning, model={"pieces": 500}, max_tokens=32,
+        card={}, home=tmp_path, runs=tmp_path, sources=[Source(name="marked", licence="", source=""), Source(
+            name="plain", licence="", source="", unmarked=True)]), tmp_path)
+    assert [row.text for row in plan.labelled()] == ["Anna said"]
+    assert sorted(row.origin for row in plan.lessons(random.Random(1))) == ["Anna said", "who was it"]
+    assert [row.origin for row in plan.epoch(random.Random(1))] == ["Anna said"]
+    (unmarked,) = plan.unlabelled
+    assert [plan.sets[tag] for tag in unmarked.tags] == [frozenset(range(len(plan.labels)))] * 3
 
 
 def test_no_span_begins_in_its_middle() -> None:

@@ -64,7 +64,7 @@ Exit codes:
 
 Examples:
   nanogrid eval --expert sentiment --data reviews.tsv --rename 0=negative --rename 1=positive
-  nanogrid eval --package experts/catalog/intent/1 --data dev.tsv.xz --label-column intent
+  nanogrid eval --package experts/catalog/intent/2 --data dev.tsv.xz --label-column intent
   nanogrid eval --expert entities --data dev.jsonl.xz --rename PER=person --json";
 
 /// Test an expert on your own data: accuracy with intervals, a table of labels, confusions, speed.

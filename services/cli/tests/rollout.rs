@@ -24,6 +24,8 @@ use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+/// The version of `sentiment` in the catalog, copies of which have other numbers here.
+const SHIPPED: u32 = 2;
 const REVIEW: &str = "a gripping film with wonderful actors, i loved every minute";
 
 /// A grid with both versions of `sentiment`: the first has all the traffic, the second has none yet.
@@ -98,16 +100,20 @@ fn catalog(version: u32, labels: [&str; 2]) -> TempDir {
     let folder = catalog.path().join("sentiment");
     copy(&root().join("experts/catalog/sentiment"), &folder);
     let package = folder.join(version.to_string());
-    if version != 1 {
-        fs::rename(folder.join("1"), &package).expect("renamed");
+    if version != SHIPPED {
+        fs::rename(folder.join(SHIPPED.to_string()), &package).expect("renamed");
     }
     let change = |path: &std::path::Path, old: &str, new: &str| {
         let text = fs::read_to_string(path).expect("readable");
         assert!(text.contains(old), "`{old}` is not in {}", path.display());
         fs::write(path, text.replacen(old, new, 1)).expect("written");
     };
-    change(&folder.join("expert.toml"), "default-version = 1", &format!("default-version = {version}"));
-    change(&package.join("version.toml"), "version = 1", &format!("version = {version}"));
+    change(
+        &folder.join("expert.toml"),
+        &format!("default-version = {SHIPPED}"),
+        &format!("default-version = {version}"),
+    );
+    change(&package.join("version.toml"), &format!("version = {SHIPPED}"), &format!("version = {version}"));
     let config = package.join("config.json");
     let digest = |path| {
         Sha256::digest(fs::read(path).expect("readable"))

@@ -213,7 +213,7 @@ fn catalog_with_a_broken_expert() -> tempfile::TempDir {
     for name in ["intent", "sentiment"] {
         harness::copy(&harness::root().join("experts/catalog").join(name), &catalog.path().join(name));
     }
-    let model = catalog.path().join("sentiment/1/model.onnx");
+    let model = catalog.path().join("sentiment/2/model.onnx");
     let mut bytes = std::fs::read(&model).expect("a model");
     *bytes.last_mut().expect("not empty") ^= 1;
     std::fs::write(&model, bytes).expect("written");

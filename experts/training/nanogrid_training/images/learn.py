@@ -1,5 +1,5 @@
-"""The training loop of a picture classifier, as Jordan (2024) has it. All pictures are on the device as bytes, and are moved
-and turned there, a batch at a time."""
+"""The training loop of a picture classifier. All pictures are on the device as bytes, and are moved, turned and mixed there, a
+batch at a time."""
 
 from __future__ import annotations
 
@@ -16,25 +16,21 @@ from .. import learn
 from ..device import DEVICE, autocast, load
 from .model import DEVIATION, MEAN, Network
 
-MARGIN = 2  # pixels that a picture is moved by, at most
-WHITENED_FROM = 5000  # pictures
-BIAS_FACTOR = 64.0  # the middles of the norms learn so much faster
-SHIFTED_EPOCHS = 3  # in which the whitened values still find their zero
-LOOK_AHEAD = 5  # steps between two looks: Zhang et al. 2019, with an average that grows longer
-LOOK_AHEAD_DECAY = 0.95**LOOK_AHEAD
-FIRST_RATE, PEAK, LAST_RATE = 0.2, 0.23, 0.07  # of the highest; the peak is at that part of the course
+MARGIN = 4  # pixels that a picture is moved by, at most
+MOMENTUM = 0.9
+SAVED = 20  # times in a course, at most
 
 
 @dataclass(frozen=True)
 class Course:
-    """`rate` and `decay` as in the paper, for a sum over 1024 pictures."""
-
     epochs: int
-    batch: int = 1024
-    rate: float = 11.5
-    decay: float = 0.0153
-    momentum: float = 0.85
-    label_smoothing: float = 0.2
+    batch: int = 512
+    rate: float = 0.4
+    decay: float = 5e-4
+    warm_up: float = 0.1
+    mixed: float = 0.5  # share of the batches in which pictures have a part of another one
+    temperature: float = 3.0  # of a student's lessons
+    share: float = 0.9  # of the loss that is learnt from the teacher; the rest from the labels
 
 
 def normalised(pixels: Tensor) -> Tensor:
@@ -43,91 +39,95 @@ def normalised(pixels: Tensor) -> Tensor:
     return ((pixels.float() - mean) / deviation).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def moved(pixels: Tensor, turned: Tensor, side: int) -> Tensor:
-    """Cuts a window out of pictures that have a margin, and turns those round that shall be."""
+def moved(pixels: Tensor, side: int) -> Tensor:
+    """Cuts a window out of pictures that have a margin, and turns half of them round."""
     n = len(pixels)
     tops, lefts = torch.randint(0, 2 * MARGIN + 1, (2, n, 1), device=pixels.device)
+    turned = torch.rand(n, 1, device=pixels.device) < 0.5
     rows = tops + torch.arange(side, device=pixels.device)
     columns = lefts + torch.arange(side, device=pixels.device)
-    columns = torch.where(turned[:, None], columns.flip(1), columns)
+    columns = torch.where(turned, columns.flip(1), columns)
     each = torch.arange(n, device=pixels.device)[:, None, None]
     return pixels[each, rows[:, :, None], columns[:, None, :]]
 
 
-def rate_at(progress: float) -> float:
-    if progress < PEAK:
-        return FIRST_RATE + (1 - FIRST_RATE) * progress / PEAK
-    return 1 - (1 - LAST_RATE) * (progress - PEAK) / (1 - PEAK)
+def mixed(pixels: Tensor, truth: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Every picture gets a window of another one, and its share of that one's label: CutMix, Yun et al. 2019."""
+    side = pixels.shape[1]
+    middle, half = rng.random(2) * side, side * np.sqrt(1 - rng.random()) / 2
+    (top, left), (bottom, right) = (np.clip(np.rint(edge), 0, side).astype(int) for edge in (middle - half, middle + half))
+    other = torch.randperm(len(pixels), device=pixels.device)
+    pixels = pixels.clone()
+    pixels[:, top:bottom, left:right] = pixels[other, top:bottom, left:right]
+    kept = 1 - (bottom - top) * (right - left) / side**2
+    return pixels, kept * truth + (1 - kept) * truth[other]
+
+
+def rate_at(progress: float, warm_up: float) -> float:
+    """Rises in a line, and falls as half a cosine: Loshchilov and Hutter 2017."""
+    return progress / warm_up if progress < warm_up else float(np.cos((progress - warm_up) / (1 - warm_up) * np.pi) + 1) / 2
 
 
 def _optimiser(network: Network, course: Course) -> torch.optim.SGD:
-    scale = 1024 * (1 + 1 / (1 - course.momentum))
-    rate, decay = course.rate / scale, course.decay * course.batch / scale
-    learnt = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    middles = [parameter for name, parameter in learnt.items() if "norm" in name]
-    others = [parameter for name, parameter in learnt.items() if "norm" not in name]
-    return torch.optim.SGD([
-        {"params": middles, "lr": rate * BIAS_FACTOR, "weight_decay": decay / (rate * BIAS_FACTOR)},
-        {"params": others, "lr": rate, "weight_decay": decay / rate}], momentum=course.momentum, nesterov=True)
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim == 1]
+    return torch.optim.SGD([{"params": kernels, "weight_decay": course.decay}, {"params": others}], lr=course.rate,
+                           momentum=MOMENTUM, nesterov=True)
 
 
-@torch.no_grad()
-def _look_ahead(network: Network, slow: dict[str, Tensor], decay: float) -> None:
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            slow[name].lerp_(value, 1 - decay)
-            value.copy_(slow[name])
+def _loss(logits: Tensor, truth: Tensor, seen: Tensor, teacher: Network | None, course: Course) -> Tensor:
+    """A teacher sees the same moved and mixed pictures as its student: Beyer et al. 2022."""
+    known = functional.cross_entropy(logits, truth)
+    if teacher is None:
+        return known
+    with torch.no_grad(), autocast(True):
+        taught = teacher(seen).float()
+    towards = functional.cross_entropy(logits / course.temperature, (taught / course.temperature).softmax(dim=1))
+    return course.share * course.temperature**2 * towards + (1 - course.share) * known
 
 
 def train(title: str, network: Network, course: Course, pictures: tuple[np.ndarray, np.ndarray], checkpoint: Path,
-          seed: int) -> Network:
+          seed: int, teacher: Network | None = None) -> Network:
     torch.backends.cudnn.benchmark = True  # all batches have one shape
-    side = network.shape.pixels
-    network.see(normalised(torch.from_numpy(pictures[0][:WHITENED_FROM])))
-    network.to(DEVICE, memory_format=torch.channels_last)
+    for one in (network, teacher):
+        if one is not None:
+            one.to(DEVICE, memory_format=torch.channels_last)
     margin = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
     pixels = torch.from_numpy(np.pad(pictures[0], margin, mode="reflect")).to(DEVICE)
-    labels = torch.from_numpy(pictures[1]).to(DEVICE)
-    torch.manual_seed(seed)
-    turned_first = torch.rand(len(labels), device=DEVICE) < 0.5
+    truth = functional.one_hot(torch.from_numpy(pictures[1]), network.shape.n_labels).float().to(DEVICE)
     optimiser = _optimiser(network, course)
-    peaks = [group["lr"] for group in optimiser.param_groups]
-    slow = {name: value.clone() for name, value in network.state_dict().items()}
     first = 0
     if checkpoint.exists():
         saved = load(checkpoint)
         network.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-        slow = {name: value.to(DEVICE) for name, value in saved["slow"].items()}
         first = saved["epochs"]
-    steps = len(labels) // course.batch
+    steps = len(truth) // course.batch
     last = course.epochs * steps
+    network.train()
     bar = tqdm(range(first * steps, last), desc=title, initial=first * steps, total=last, mininterval=5.0)
     for step in bar:
         epoch, part = divmod(step, steps)
         if part == 0:
             torch.manual_seed(seed * 1000 + epoch)
-            order = torch.randperm(len(labels), device=DEVICE)
-            network.train()
-            network.whiten.bias.requires_grad_(epoch < SHIFTED_EPOCHS)
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * rate_at(step / last)
+            rng = np.random.default_rng(seed * 1000 + epoch)
+            order = torch.randperm(len(truth), device=DEVICE)
+        for group in optimiser.param_groups:
+            group["lr"] = course.rate * rate_at((step + 0.5) / last, course.warm_up)
         chosen = order[part * course.batch: (part + 1) * course.batch]
-        # Every picture is turned every other time, rather than by chance twice in a row.
-        seen = normalised(moved(pixels[chosen], turned_first[chosen] ^ bool(epoch % 2), side))
+        bytes_seen, wanted = moved(pixels[chosen], network.shape.pixels), truth[chosen]
+        if rng.random() < course.mixed:
+            bytes_seen, wanted = mixed(bytes_seen, wanted, rng)
+        seen = normalised(bytes_seen)
         with autocast(True):
             logits = network(seen)
-        loss = functional.cross_entropy(logits.float(), labels[chosen], label_smoothing=course.label_smoothing, reduction="sum")
+        loss = _loss(logits.float(), wanted, seen, teacher, course)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        if (step + 1) % LOOK_AHEAD == 0:
-            _look_ahead(network, slow, LOOK_AHEAD_DECAY * ((step + 1) / last) ** 3)
-        if part == steps - 1:
-            bar.set_postfix(loss=f"{loss.item() / course.batch:.3f}", refresh=False)
-            if step + 1 == last:
-                _look_ahead(network, slow, 1.0)
-            learn.save({"model": network.state_dict(), "optimiser": optimiser.state_dict(), "slow": slow, "epochs": epoch + 1}, checkpoint)
+        if part == steps - 1 and ((epoch + 1) % max(1, course.epochs // SAVED) == 0 or step + 1 == last):
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+            learn.save({"model": network.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, checkpoint)
     return network.eval()
 
 

@@ -7,6 +7,7 @@
     outside = ["product", "misc"]    # entities that the set leaves unmarked
     label = "intent"                 # the column of the whole text's label, for experts that have one
     repeats = 2                      # how often each row is seen in an epoch
+    unmarked = true                  # texts whose entities nobody marked: the student learns what the teacher says of them
 
 Entities that are not renamed keep their names.
 """
@@ -37,7 +38,7 @@ class Spans:
     def __init__(self, settings: Settings, data: Path) -> None:
         self.settings, self.data = settings, data
         self.read = {source.name: list(self.rows_of(source, "train")) for source in settings.sources if source.train}
-        found = {name for source in settings.sources if source.train for row in self.read[source.name]
+        found = {name for source in settings.sources if source.train and not source.unmarked for row in self.read[source.name]
                  for span in row.spans for name in self._names(source, span)}
         found |= {name for source in settings.sources for name in source.outside}
         self.entities = sorted(found - {OUTSIDE})
@@ -46,7 +47,7 @@ class Spans:
         self._sets: dict[frozenset[int], int] = {}
 
     def rows_of(self, source: Source, part: str) -> Iterable[Spanned]:
-        rows = list(spanned(self.data, source.name, part, source.where, source.label))
+        rows = list(spanned(self.data, source.name, part, source.where, source.label, source.text))
         if source.rows is not None and part == "train":
             rows = random.Random(self.settings.seed).sample(rows, source.rows)
         return rows
@@ -87,7 +88,7 @@ class Spans:
 
     @property
     def sets(self) -> list[frozenset[int]]:
-        """Complete once `labelled` was called."""
+        """Complete once `labelled` and `unlabelled` were called."""
         return list(self._sets)
 
     def _tag(self, part: str, entity: str) -> int:
@@ -107,18 +108,33 @@ class Spans:
         return self._labelled
 
     @cached_property
+    def unlabelled(self) -> list[Tagged]:
+        """Texts that only a teacher labels: any tag may be right."""
+        anything = self._set(range(len(self.labels)))
+        texts = [row.text for source in self.settings.sources if source.unmarked for row in self.read[source.name]]
+        return [Tagged(text, (anything,) * n) for text in texts if (n := len(self.places(text)))]
+
+    @cached_property
     def _labelled(self) -> list[Tagged]:
         rng = random.Random(self.settings.seed)
         found = []
         for source in self.settings.sources:
-            for row in self.read.get(source.name, []):
+            for row in () if source.unmarked else self.read.get(source.name, ()):
                 found.append(self._tagged(source, row))
                 found += [self._tagged(source, self.varied(rng, source, row)) for _ in range(source.repeats - 1)]
         return [tagged for tagged in found if tagged.tags]
 
     def epoch(self, rng: random.Random) -> list[Tagged]:
+        return self._worn(self.labelled(), rng)
+
+    def lessons(self, rng: random.Random) -> list[Tagged]:
+        """An epoch of a student: as many texts that only the teacher knows as others, at most."""
+        chosen = rng.sample(self.unlabelled, min(len(self.unlabelled), len(self.labelled())))
+        return self._worn([*self.labelled(), *chosen], rng)
+
+    def _worn(self, examples: list[Tagged], rng: random.Random) -> list[Tagged]:
         return [Tagged(worn(tagged.text, self.places(tagged.text), rng), tagged.tags, tagged.label, tagged.text)
-                for tagged in self.labelled()]
+                for tagged in examples]
 
     def dev(self) -> dict[str, list[Spanned]]:
         return self._dev

@@ -2,6 +2,7 @@
 
     tokens + tags            BIO tags over tokens; joined by blanks where the row has no `text`
     text + spans or slots    characters from `start` to `end`
+    text alone               with no spans
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ class Spanned:
     label: str | None = None
 
 
-def spanned(data: Path, data_set: str, part: str, where: dict[str, str], label: str | None) -> Iterator[Spanned]:
+def spanned(data: Path, data_set: str, part: str, where: dict[str, str], label: str | None, column: str = "text") -> Iterator[Spanned]:
     for row in read(data, data_set, part):
         if all(row[column] == value for column, value in where.items()):
-            text, spans = _of_tokens(row) if "tokens" in row else _of_characters(row)
+            text, spans = _of_tokens(row) if "tokens" in row else _of_characters(row, column)
             yield Spanned(text, spans, row[label] if label else None)
 
 
-def _of_characters(row: dict[str, Any]) -> tuple[str, tuple[Span, ...]]:
+def _of_characters(row: dict[str, Any], column: str) -> tuple[str, tuple[Span, ...]]:
     found = [Span(span.get("type") or span["slot"], span["start"], span["end"])
              for span in row.get("spans", row.get("slots", []))]
-    return row["text"], tuple(sorted(found, key=lambda span: span.start))
+    return row[column], tuple(sorted(found, key=lambda span: span.start))
 
 
 def _of_tokens(row: dict[str, Any]) -> tuple[str, tuple[Span, ...]]:

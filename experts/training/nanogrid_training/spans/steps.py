@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from .. import learn, measure, prune, robustness
 from ..device import DEVICE, autocast, load
+from ..distil import checkpoint_of
 from ..package import MANIFEST, file_sums, publish, say, to_toml
 from ..steps import FLOAT, N_ERRORS, built, in_order, manifest_of
 from . import card
@@ -52,39 +53,45 @@ def _shown(plan: Spans, title: str, tokenizer: Tokenizer) -> Any:
 
 
 def train(plan: Spans) -> None:
-    """Fine-tunes the teacher on the labels, and writes down what it says of every text a student will see."""
+    """Fine-tunes the teachers on the labels, and writes down what they say of every text a student will see."""
     settings = plan.settings
-    torch.manual_seed(settings.seed)
-    teacher, tokenizer = _teacher(plan)
-    teacher.load_base(tokenizer)
-    teacher.read(tokenizer)
-    # The rows of the word pieces hold most of the weights and little of the task.
-    teacher.words.weight.requires_grad_(False)
-    labelled = plan.labelled()
-    loss = Tags(tokenizer, plan.sets, len(plan.labels), settings.max_tokens)
-    title = f"{settings.name}: teacher"
-    course = learn.Course(title, teacher, tokenizer, settings.teacher.learning, plan.epoch, loss,
-                          settings.teacher_run / "checkpoint.pt", _shown(plan, title, tokenizer))
-    learn.train(plan, course)
-    _write_says(plan, teacher, tokenizer, loss, labelled)
+    different = sorted({example.text: example for example in [*plan.labelled(), *plan.unlabelled]}.values(),
+                       key=lambda example: len(example.text))
+    said = []
+    for member in range(settings.teacher.members):
+        seed = settings.seed + member
+        torch.manual_seed(seed)
+        teacher, tokenizer = _teacher(plan)
+        teacher.load_base(tokenizer)
+        teacher.read(tokenizer)
+        # The rows of the word pieces hold most of the weights and little of the task.
+        teacher.words.weight.requires_grad_(False)
+        loss = Tags(tokenizer, plan.sets, len(plan.labels), settings.max_tokens)
+        title = f"{settings.name}: teacher {member + 1}"
+        course = learn.Course(title, teacher, tokenizer, settings.teacher.learning, plan.epoch, loss,
+                              settings.teacher_run / checkpoint_of(member), seed, _shown(plan, title, tokenizer))
+        learn.train(plan, course)
+        said.append(_said(plan, teacher, tokenizer, loss, different))
+    counts, tags, whole = zip(*said, strict=True)
+    np.savez(settings.teacher_run / "says.npz", texts=np.array([example.text for example in different]), counts=counts[0],
+             tags=np.mean(tags, axis=0), whole=np.mean(whole, axis=0))
 
 
 @torch.no_grad()
-def _write_says(plan: Spans, teacher: Tagger, tokenizer: Tokenizer, loss: Tags, labelled: list[Tagged]) -> None:
-    different = sorted({example.text: example for example in labelled}.values(), key=lambda example: len(example.text))
-    texts, counts, tags, whole = [], [], [], []
-    for start in range(0, len(different), SAYS_BATCH):
-        batch = different[start: start + SAYS_BATCH]
+def _said(plan: Spans, teacher: Tagger, tokenizer: Tokenizer, loss: Tags,
+          examples: list[Tagged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many words each text shows, the logits of them all, and those of the texts."""
+    counts, tags, whole = [], [], []
+    for start in range(0, len(examples), SAYS_BATCH):
+        batch = examples[start: start + SAYS_BATCH]
         encoded = learn.encode(tokenizer, [example.text for example in batch], plan.settings.max_tokens)
         with autocast(plan.settings.teacher.learning.bfloat16):
             logits = teacher(*(part.to(DEVICE) for part in learn.pad(encoded, np.arange(len(batch)))))
         words, n_words = loss.of_words(logits[0], batch, [len(example.tags) for example in batch])
-        texts += [example.text for example in batch]
         counts += n_words
-        tags.append(words.half().cpu().numpy())
-        whole.append(logits[1].half().cpu().numpy())
-    np.savez(plan.settings.teacher_run / "says.npz", texts=np.array(texts), counts=np.array(counts),
-             tags=np.concatenate(tags), whole=np.concatenate(whole))
+        tags.append(words.cpu().numpy())
+        whole.append(logits[1].float().cpu().numpy())
+    return np.array(counts), np.concatenate(tags), np.concatenate(whole)
 
 
 def _says(plan: Spans) -> dict[str, Says]:
@@ -100,16 +107,16 @@ def distilled(plan: Spans) -> None:
     torch.manual_seed(settings.seed)
     tokenizer = _tokenizer(settings.run / "tokenizer.json", plan, None)
     teacher, known = _teacher(plan)
-    teacher.load_state_dict(load(settings.teacher_run / "checkpoint.pt")["model"])
-    texts = [example.text for example in plan.labelled()]
+    teacher.load_state_dict(load(settings.teacher_run / checkpoint_of(0))["model"])
+    texts = [example.text for example in [*plan.labelled(), *plan.unlabelled]]
     random.Random(settings.seed).shuffle(texts)
     student = plan.model(tokenizer)
     cut = prune.cut(teacher.eval(), known, student.shape, tokenizer, texts, student)
     tags = Tags(tokenizer, plan.sets, len(plan.labels), settings.max_tokens)
     loss = Distilled(tags, _says(plan), settings.teacher.temperature, settings.teacher.share)
     title = f"{settings.name}: student"
-    course = learn.Course(title, cut, tokenizer, settings.learning, plan.epoch, loss, settings.run / "checkpoint.pt",
-                          _shown(plan, title, tokenizer))
+    course = learn.Course(title, cut, tokenizer, settings.learning, plan.lessons, loss, settings.run / "checkpoint.pt",
+                          settings.seed, _shown(plan, title, tokenizer))
     learn.train(plan, course)
 
 
