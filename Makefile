@@ -39,6 +39,7 @@ test: onnxruntime ## Run every test; installs what the tests need into .nanogrid
 	@k8s/apiserver/prepare
 	cargo test $(CARGO_FLAGS) --workspace
 	cargo test $(CARGO_FLAGS) --package nanogrid-router --features openai --lib --test escalation
+	@k8s/validate
 
 FUZZ_TARGETS := tensors grpc_timeout process_settings grid_file package_manifests images json rows
 # Where they read and write: what was found stays in .nanogrid, the seeds are only read.
