@@ -35,7 +35,7 @@ class Spanned:
 
 def spanned(data: Path, data_set: str, part: str, where: dict[str, str], label: str | None, column: str = "text") -> Iterator[Spanned]:
     for row in read(data, data_set, part):
-        if all(row[column] == value for column, value in where.items()):
+        if all(row[key] == value for key, value in where.items()):
             text, spans = _of_tokens(row) if "tokens" in row else _of_characters(row, column)
             yield Spanned(text, spans, row[label] if label else None)
 
