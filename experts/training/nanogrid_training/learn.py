@@ -137,6 +137,11 @@ def rate_at(progress: float, warm_up: float) -> float:
     return progress / warm_up if progress < warm_up else (1 - progress) / (1 - warm_up)
 
 
+def is_kept(epoch: int, epochs: int) -> bool:
+    """Whether a course of so many epochs is saved after this one: `KEPT` times at most, the last time at its end."""
+    return (epoch + 1) % -(-epochs // KEPT) == 0 or epoch + 1 == epochs
+
+
 def train(recipe: Recipe, course: Course) -> Model:
     """Trains the model of `course`, or goes on with it; leaves its checkpoint."""
     settings, learning, model = recipe.settings, course.learning, course.model
@@ -173,7 +178,7 @@ def train(recipe: Recipe, course: Course) -> Model:
             mean_loss += (loss.detach() - mean_loss) / min(i + 1, 100)
             if i % SHOWN_EVERY == 0:  # to read it is to wait for the GPU
                 bar.set_postfix(loss=f"{mean_loss.item():.4f}", refresh=False)
-        if (epoch + 1) % max(1, learning.epochs // KEPT) and epoch + 1 < learning.epochs:
+        if not is_kept(epoch, learning.epochs):
             continue
         save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, course.checkpoint)
         if course.report:

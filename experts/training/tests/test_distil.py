@@ -94,3 +94,9 @@ def test_a_student_is_told_the_mean_of_its_teachers(tmp_path: Path) -> None:
     assert np.abs(said[0] - said[1]).max() > 1e-3
     says = distil._says(plan)
     np.testing.assert_allclose(np.stack([says[text] for text in texts]), np.mean(said, axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 20, 21, 39, 45, 150])
+def test_a_course_is_saved_at_its_end_and_not_too_often(epochs: int) -> None:
+    kept = [epoch for epoch in range(epochs) if learn.is_kept(epoch, epochs)]
+    assert kept[-1] == epochs - 1 and len(kept) <= learn.KEPT

@@ -18,7 +18,6 @@ from .model import DEVIATION, MEAN, Network
 
 MARGIN = 4  # pixels that a picture is moved by, at most
 MOMENTUM = 0.9
-SAVED = 20  # times in a course, at most
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def train(title: str, network: Network, course: Course, pictures: tuple[np.ndarr
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        if part == steps - 1 and ((epoch + 1) % max(1, course.epochs // SAVED) == 0 or step + 1 == last):
+        if part == steps - 1 and learn.is_kept(epoch, course.epochs):
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
             learn.save({"model": network.state_dict(), "optimiser": optimiser.state_dict(), "epochs": epoch + 1}, checkpoint)
     return network.eval()

@@ -63,7 +63,6 @@ def train(plan: Spans) -> None:
         torch.manual_seed(seed)
         teacher, tokenizer = _teacher(plan)
         teacher.load_base(tokenizer)
-        teacher.read(tokenizer)
         # The rows of the word pieces hold most of the weights and little of the task.
         teacher.words.weight.requires_grad_(False)
         loss = Tags(tokenizer, plan.sets, len(plan.labels), settings.max_tokens)
