@@ -43,7 +43,7 @@ def variables(labels, root, grid):
         ours["NANOGRID__PACKAGES"] = str(root / package)
     else:
         ours["NANOGRID__GRID__FILE"] = str(grid)
-        ours["NANOGRID__CLASSIFIER__PACKAGE"] = str(root / "router/model/3")
+        ours["NANOGRID__CLASSIFIER__PACKAGE"] = str(root / "router/model/4")
     return {**os.environ, **ours}
 
 

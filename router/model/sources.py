@@ -23,6 +23,7 @@ UNFREE = ("sst2", "imdb", "btc", "wnut17")
 DEV_SHARE = 0.12  # of the sets that have no dev part
 LONGEST_WINDOW = 60  # words
 PLAIN_SENTENCES = 40_000
+REVIEW_SENTENCES = 80_000
 # Plain sentences with such a word may be opinions, and those about `you` and `me` may be said with a feeling: which expert
 # should see them is anybody's guess, so they are left out.
 OPINION = re.compile(r"\b(love|like|hate|awful|terribl|great|wonderful|delicious|boring|best|worst|good|bad|nice|beautiful"
@@ -147,6 +148,16 @@ class Sources:
         shared = {row["text"] for row in requests if row["intent"] in SHARED_INTENTS}
         shared |= {row["text"] for row in self._rows("intent/snips", part) if row["intent"] in SHARED_COMMANDS}
         return Texts(kinds, bare, frozenset(shared), leaks, opinions, templates)
+
+    def unlabelled(self, rng: random.Random) -> list[str]:
+        """Texts of sets that say nothing about whom they are for."""
+        columns = [("intent/hwu64", "text"), ("glue/qnli_devonly", "question"), ("glue/qnli_devonly", "sentence")]
+        texts = [row[column] for name, column in columns for row in self._rows(name, "train")]
+        for name in ("translation/tatoeba_en_es", "translation/tatoeba_en_fr"):
+            texts += [row["en"] for row in self._rows(name, "train")]
+        reviews = self._column("sentiment/imdb", "train")
+        sentences = [sentence for review in reviews for sentence in _sentences(review) if len(sentence.split()) <= LONGEST_WINDOW]
+        return texts + rng.sample(sentences, REVIEW_SENTENCES)
 
     def _rows(self, name: str, part: str) -> list[Row]:
         rows = [row for row in read(self.data, name, part) if not row.get("source", "").startswith(NON_COMMERCIAL)]

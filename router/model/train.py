@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from nanogrid_training.bag import Bag, BagShape, piece_tokenizer
+from nanogrid_training.encoder import pruned_tokenizer
 from nanogrid_training.noise import noisy
 from nanogrid_training.package import Package, scores_of
 from nanogrid_training.recipe import Recipe, module_at
@@ -48,6 +49,9 @@ INSTRUCTED_OTHERWISE = 9_000
 SEVERAL = 6_000
 REMARKED = 4_000
 LEAKING = 4_000
+# What only the teacher says something about: texts of each kind, also those that do not say by themselves whom they are for.
+ASKED_ABOUT = 5_000
+LESSONS_WITHOUT_LABELS = 200_000  # of them, per epoch
 DEV_PER_EXPERT = 200
 UNSEEN_PER_EXPERT = 120
 DRAWN_PER_ROW = 10
@@ -107,9 +111,13 @@ class Training(Recipe):
         return self._sources.texts("train")
 
     def rows(self) -> dict[str, int]:
-        return self._train and dict(self._sources.counts)
+        self.unlabelled()  # so that every set was read
+        return dict(self._sources.counts)
 
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self, n_pieces: int | None = None) -> Tokenizer:
+        """`n_pieces` is the teacher's number, who reads English."""
+        if n_pieces:
+            return pruned_tokenizer([example.text for example in self.labelled()], n_pieces)
         rng = random.Random(self.settings.seed)
         texts = [example.text for example in self.epoch(rng)]
         # English words matter most: instructions, requests and reviews are told apart by them.
@@ -204,17 +212,38 @@ class Training(Recipe):
         return self._example(first + rng.choice([", ", ". ", "! ", " - ", " and ", ", so ", "... "]) + second,
                              kind, "sentiment")
 
-    def epoch(self, rng: random.Random) -> list[Example]:
+    def _drawn_bare(self, rng: random.Random) -> list[Example]:
         texts = self._train
         examples = [self._bare(texts, kind, rng) for kind in (*BARE, NONE)
                     for _ in range(BARE_TEXTS.get(kind, BARE_TEXTS_OF_OTHERS))]
+        return examples + [self._leaking(texts, rng) for _ in range(LEAKING)]
+
+    def labelled(self) -> list[Example]:
+        """What the teacher learns: bare texts alone. Whom an instruction is for, a bag of words learns as well from its labels."""
+        return self._bare_texts
+
+    @cached_property
+    def _bare_texts(self) -> list[Example]:
+        return list({example.text: example for example in self._drawn_bare(random.Random(self.settings.seed))}.values())
+
+    def unlabelled(self) -> list[str]:
+        texts, rng = self._train, random.Random(self.settings.seed + 1)
+        drawn = {self._filled(self._text(texts, kind, rng), texts, rng) for kind in (*BARE, NONE) for _ in range(ASKED_ABOUT)}
+        return sorted(drawn | {example.text for example in self._drawn_bare(rng)} | set(self._sources.unlabelled(rng)))
+
+    def lessons(self, unlabelled: list[str], rng: random.Random) -> list[Example]:
+        chosen = rng.sample(unlabelled, LESSONS_WITHOUT_LABELS)
+        return self.epoch(rng) + [Example(noisy(text, rng), None, text) for text in chosen]
+
+    def epoch(self, rng: random.Random) -> list[Example]:
+        texts = self._train
+        examples = self._drawn_bare(rng)
         examples += [self._open(rng) for _ in range(3_000)]
         examples += [self._learnt(texts, kind, rng) for kind in self.labels
                      for _ in range(INSTRUCTED_OTHERWISE if kind == NONE else INSTRUCTED)]
         examples += [self._several(texts, rng, templates.OPENINGS) for _ in range(SEVERAL)]
         examples += [self._remarked(texts, rng) for _ in range(REMARKED)]
-        examples += [self._leaking(texts, rng) for _ in range(LEAKING)]
-        return [Example(noisy(example.text, rng), example.labels) for example in examples]
+        return [Example(noisy(example.text, rng), example.labels, example.text) for example in examples]
 
     def dev(self) -> dict[str, list[Example]]:
         return self._dev

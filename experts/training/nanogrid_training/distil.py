@@ -19,7 +19,7 @@ from torch.nn import functional
 from . import learn, prune
 from .device import load
 from .encoder import Encoder, EncoderShape
-from .noise import varied, worn
+from .noise import varied
 from .recipe import Model, Recipe
 from .rows import Example
 
@@ -88,14 +88,20 @@ def _unlabelled(plan: Recipe) -> list[str]:
 
 
 class Distilled:
-    """The loss of a student: partly towards its teacher's logits, partly towards the labels where there are any."""
+    """The loss of a student: partly towards its teacher's logits, partly towards the labels; where there is only one of them,
+    all of it towards that one."""
 
     def __init__(self, labels: learn.Labels, says: dict[str, np.ndarray], temperature: float, share: float) -> None:
         self.labels, self.says, self.temperature, self.share = labels, says, temperature, share
 
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
-        said = torch.from_numpy(np.stack([self.says[example.origin] for example in examples]))
-        taught = said.to(logits.device) / self.temperature
+        # Of a text without labels the teacher must have said something.
+        said = [self.says[example.origin] if example.labels is None else self.says.get(example.origin) for example in examples]
+        share = torch.tensor([1.0 if example.labels is None else 0.0 if logit is None else self.share
+                              for example, logit in zip(examples, said, strict=True)], device=logits.device)
+        nothing = np.zeros(logits.shape[1], np.float32)
+        taught = torch.from_numpy(np.stack([nothing if logit is None else logit for logit in said])).to(logits.device)
+        taught = taught / self.temperature
         logits = logits.float()
         softened = logits / self.temperature
         if self.labels.softmax:
@@ -104,10 +110,7 @@ class Distilled:
             towards = functional.binary_cross_entropy_with_logits(softened, taught.sigmoid(), reduction="none").sum(1)
         # Softened logits have smaller gradients; the square brings them back to the size of the others.
         towards = towards * self.temperature**2
-        known = torch.tensor([example.labels is not None for example in examples], device=logits.device)
-        losses = torch.where(known, self.share * towards + (1 - self.share) * self.labels.losses(logits, examples),
-                             towards)
-        return losses.mean()
+        return (share * towards + (1 - share) * self.labels.losses(logits, examples)).mean()
 
 
 def distil(plan: Recipe, tokenizer: Tokenizer) -> Model:
@@ -115,14 +118,11 @@ def distil(plan: Recipe, tokenizer: Tokenizer) -> Model:
     settings = plan.settings
     torch.manual_seed(settings.seed)
     unlabelled = _unlabelled(plan)
-    labelled = plan.labelled()
-    loss = Distilled(learn.Labels(labelled, len(plan.labels), settings.activation == "softmax", settings.learning),
+    loss = Distilled(learn.Labels(plan.labelled(), len(plan.labels), settings.activation == "softmax", settings.learning),
                      _says(plan), settings.teacher.temperature, settings.teacher.share)
 
     def epoch(rng: random.Random) -> list[Example]:
-        known = [Example(worn(example.text, rng), example.labels, example.text) for example in labelled]
-        chosen = rng.sample(unlabelled, min(len(unlabelled), round(settings.teacher.unlabelled * len(labelled))))
-        return known + [Example(worn(text, rng), None, text) for text in chosen]
+        return plan.lessons(unlabelled, rng)
 
     course = learn.Course(f"{settings.name}: {settings.size or 'student'}", _student(plan, tokenizer), tokenizer,
                           settings.learning, epoch, loss, settings.run / "checkpoint.pt", settings.seed)

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from .bag import Bag
 from .encoder import Encoder
+from .noise import worn
 from .package import Package
 from .rows import Example
 from .settings import Settings
@@ -62,6 +63,12 @@ class Recipe(ABC):
     @abstractmethod
     def epoch(self, rng: random.Random) -> list[Example]:
         """One epoch of training texts: sampled, cut and made noisy anew."""
+
+    def lessons(self, unlabelled: list[str], rng: random.Random) -> list[Example]:
+        """One epoch of a student's texts. Its teacher was asked about what they were before noise was added, and about `unlabelled`."""
+        known = [Example(worn(example.text, rng), example.labels, example.text) for example in self.labelled()]
+        n_chosen = min(len(unlabelled), round(self.settings.teacher.unlabelled * len(known)))
+        return known + [Example(worn(text, rng), None, text) for text in rng.sample(unlabelled, n_chosen)]
 
     @abstractmethod
     def dev(self) -> dict[str, list[Example]]:

@@ -65,6 +65,14 @@ def test_labels_count_beside_the_teacher_where_there_are_any() -> None:
     assert loss(undecided, [Example("text", (0,))]) > loss(decided, [Example("text", (0,))])
 
 
+def test_a_text_that_the_teacher_was_not_asked_about_is_learnt_from_its_labels() -> None:
+    loss = Distilled(learn.Labels([], 3, True, LEARNING), {}, temperature=2.0, share=0.7)
+    right, wrong = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 2.0, 0.0]])
+    assert loss(right, [Example("text", (0,))]) < loss(wrong, [Example("text", (0,))])
+    with pytest.raises(KeyError):
+        loss(right, [Example("text", None)])
+
+
 def test_balancing_weighs_rare_labels_more_and_keeps_the_mean() -> None:
     examples = [Example("a", (0,))] * 90 + [Example("b", (1,))] * 9
     weights = learn.Labels(examples, 2, True, Learning(1, 64, 1e-3, 1e-3, balance=1.0)).weights

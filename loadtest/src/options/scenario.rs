@@ -34,7 +34,7 @@ pub struct ScenarioOptions {
     #[arg(long, value_name = "FOLDER", default_value = "experts/catalog")]
     pub catalog: PathBuf,
     /// The router's own package
-    #[arg(long, value_name = "FOLDER", default_value = "router/model/3")]
+    #[arg(long, value_name = "FOLDER", default_value = "router/model/4")]
     pub classifier: PathBuf,
     /// Keep the grid files and the logs here
     #[arg(long, value_name = "FOLDER")]

@@ -268,7 +268,7 @@ impl Place {
         Self {
             programs: program.parent().unwrap_or(Path::new(".")).to_owned(),
             catalog: "experts/catalog".into(),
-            classifier: "router/model/3".into(),
+            classifier: "router/model/4".into(),
             keep: None,
         }
     }

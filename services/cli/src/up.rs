@@ -38,7 +38,7 @@ use crate::{
 
 /// Where the packages are, and where a grid keeps its files, unless told otherwise.
 pub(crate) const CATALOG: &str = "experts/catalog";
-pub(crate) const CLASSIFIER: &str = "router/model/3";
+pub(crate) const CLASSIFIER: &str = "router/model/4";
 pub(crate) const RUN: &str = ".nanogrid/run";
 
 /// Between the death of a process and its next start: short at first, because most deaths are accidents.

@@ -172,7 +172,7 @@ impl Default for RawGrid {
 impl Default for RawClassifier {
     fn default() -> Self {
         Self {
-            package: Some("router/model/3".into()),
+            package: Some("router/model/4".into()),
             alpha: 0.02,
             optional: Vec::new(),
             limit: Duration::from_millis(20),

@@ -34,7 +34,7 @@ fn without_file_and_environment_there_are_the_defaults() {
     assert_eq!(expert, ExpertSettings::default());
     let router: RouterSettings = layered(None, []).expect("defaults");
     assert_eq!(router, RouterSettings::default());
-    assert_eq!(router.classifier.as_deref(), Some(Path::new("router/model/3")));
+    assert_eq!(router.classifier.as_deref(), Some(Path::new("router/model/4")));
 }
 
 #[test]
