@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::host::{images, infer, int, outputs, serve, strings, texts};
 
-/// Sums in another order, and scores rounded to six decimals.
-const TOLERANCE: f64 = 1e-3;
+/// Processors sum in other orders. Mostly that is nothing, but now and then an activation rounds to its next int8 step, which has
+/// moved a score by 0.0022 (recorded with AMX, asked again with AVX2).
+const TOLERANCE: f64 = 5e-3;
 
 /// Cases of one version: `image`, a path from its folder, or `text` and `tokens`; and the best `labels` with their `scores`,
 /// or `spans`, or both, or the `output`, a text with its score.

@@ -17,6 +17,7 @@ from nanogrid_training.package import MANIFEST, Package, answer, file_sums, scor
 from nanogrid_training.spans.package import TagPackage
 from nanogrid_training.translation.speak import ENCODER, Served
 
+TOLERANCE = 5e-3  # what another processor's order of sums may do: see README.md, "Why int8 this way"
 FOLDERS = [folder for name in settings.names() for folder in sorted(settings.home_of(name).glob("[0-9]*"))]
 
 
@@ -59,14 +60,14 @@ def test_the_golden_cases_come_out_again(folder: Path, manifest: dict) -> None:
             logits = images.logits(model, pictures.read((folder / case["image"]).read_bytes(), side)[None])[0]
             ranked = answer(scores_of(logits, manifest["temperature"], "softmax"), list(labels), None)
             assert [label for label, _ in ranked][0] == case["labels"][0]
-            np.testing.assert_allclose([score for _, score in ranked], case["scores"], atol=2e-3)
+            np.testing.assert_allclose([score for _, score in ranked], case["scores"], atol=TOLERANCE)
         return
     if "spans" in cases[0]:
         tagger = TagPackage(folder, manifest["max-tokens"], by_format=manifest.get("formats"))
         for case in cases:
             found = json.loads(tagger.golden(case["text"], manifest["temperature"], manifest["activation"]))
             assert _places(found) == _places(case)
-            np.testing.assert_allclose(_scores(found), _scores(case), atol=2e-3)
+            np.testing.assert_allclose(_scores(found), _scores(case), atol=TOLERANCE)
         return
     if "output" in cases[0]:
         rules = json.loads((folder / "generation_config.json").read_text("utf-8"))
@@ -75,7 +76,7 @@ def test_the_golden_cases_come_out_again(folder: Path, manifest: dict) -> None:
             assert translator.ids(case["text"]) == case["tokens"]
             text, score = translator.answer(case["text"], rules["num_beams"])
             assert text == case["output"]["text"]
-            assert score == pytest.approx(case["output"]["score"], abs=2e-3)
+            assert score == pytest.approx(case["output"]["score"], abs=TOLERANCE)
         return
     package = Package(folder, manifest["max-tokens"])
     for case in cases:
@@ -83,7 +84,7 @@ def test_the_golden_cases_come_out_again(folder: Path, manifest: dict) -> None:
         scores = scores_of(package.logits(case["text"]), manifest["temperature"], manifest["activation"])
         ranked = answer(scores, package.labels, manifest.get("out-of-scope"))
         assert [label for label, _ in ranked] == case["labels"]
-        np.testing.assert_allclose([score for _, score in ranked], case["scores"], atol=2e-3)
+        np.testing.assert_allclose([score for _, score in ranked], case["scores"], atol=TOLERANCE)
 
 
 def test_padding_does_not_change_a_packages_scores(folder: Path, manifest: dict) -> None:
