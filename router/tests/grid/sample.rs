@@ -157,7 +157,7 @@ async fn decided() -> Vec<Decided> {
     // Nobody is asked, so nobody needs to be there.
     let entries: Vec<_> = EXPERTS.iter().map(|name| entry_at(name, vec!["127.0.0.1:1".to_owned()])).collect();
     let grid = Grid::start_with(&entries, |settings| {
-        settings.classifier = Some(model.join("3"));
+        settings.classifier = Some(model.join("4"));
         settings.classify_limit = Duration::from_secs(60);
     })
     .await;
