@@ -42,7 +42,7 @@ impl Joint {
             match set {
                 Ok(object) => {
                     if let Some(trial) = self.trials().get_mut(&expert) {
-                        trial.published(publication, now);
+                        trial.published(&publication, now);
                     }
                     self.heard(Use::Objects);
                     self.read(object);

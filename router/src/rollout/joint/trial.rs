@@ -29,16 +29,11 @@ struct Own {
     slow_above_us: Option<u64>,
     lost_before: u64,
     beat: u64,
-    /// What is known to stand in the object,
+    /// What is known to stand in the object: nobody else writes it, and whoever decides may remove it.
     published: Option<String>,
-    /// and what may stand there: nobody said whether it was written.
-    attempts: Vec<String>,
     published_at: Option<Instant>,
     is_urgent: bool,
 }
-
-/// Writes without an answer that may still arrive.
-const MOST_ATTEMPTS: usize = 8;
 
 /// What is to be written, and over what.
 #[derive(Debug)]
@@ -118,16 +113,12 @@ impl Trial {
             self.leader_since = now;
         }
         self.object = object;
-        let stands = self.object.written_by(&self.me);
-        let is_known = stands == self.own.published.as_deref();
-        if !is_known
-            && let Some(ours) = stands.filter(|text| self.own.attempts.iter().any(|each| each == text))
-        {
-            self.own.published = Some(ours.to_owned());
-        } else if !is_known {
+        // Not always what was answered last: a write whose answer was lost may be what stands.
+        let stands = self.object.written_by(&self.me).map(str::to_owned);
+        let before = std::mem::replace(&mut self.own.published, stands);
+        if before.is_some() && self.own.published.is_none() {
             // Whoever decides took us for gone, and has our evidence in the record: to tell it again would count it twice.
             self.own.evidence = Evidence::default();
-            self.own.published = stands.map(str::to_owned);
         }
         self.look_around(now);
     }
@@ -146,7 +137,8 @@ impl Trial {
         self.others = others.map(since).collect();
     }
 
-    /// What this router has to say now, if anything: what is bad at once, everything else every `pause`.
+    /// What this router has to say now, if anything: what is bad at once, everything else every `pause`. It begins by saying that it is
+    /// there: evidence is only ever written over what is known to stand, lest it be written again where it was removed because it counts already.
     pub(super) fn publication(&mut self, pause: Duration, now: Instant) -> Option<Publication> {
         let is_due = self.own.published_at.is_none_or(|at| now.duration_since(at) >= pause);
         if self.is_over() || !(is_due || self.own.is_urgent) {
@@ -154,26 +146,23 @@ impl Trial {
         }
         self.own.beat += 1;
         let rollout = self.object.rollout();
+        let is_known = self.own.published.is_some();
         let contribution = Contribution {
             rollout_id: rollout.plan.id.clone(),
             step_began_ms: rollout.step_began_ms,
-            evidence: self.own.evidence.clone(),
+            evidence: if is_known { self.own.evidence.clone() } else { Evidence::default() },
             gates: self.own.gates.clone(),
             slow_above_us: self.own.slow_above_us,
             beat: self.own.beat,
         };
         let text = serde_json::to_string(&contribution).ok()?;
-        // Whatever was sent long ago does not arrive any more.
-        self.own.attempts.truncate(MOST_ATTEMPTS - 1);
-        self.own.attempts.insert(0, text.clone());
         Some(Publication { before: self.own.published.clone(), text, rollout_id: contribution.rollout_id })
     }
 
-    /// It stands in the object.
-    pub(super) fn published(&mut self, publication: Publication, now: Instant) {
-        if publication.rollout_id == self.object.rollout().plan.id {
-            self.own.published = Some(publication.text);
-            self.own.attempts.clear();
+    /// It was written; what stands is told by the object.
+    pub(super) fn published(&mut self, publication: &Publication, now: Instant) {
+        let has_evidence = publication.before.is_some();
+        if has_evidence && publication.rollout_id == self.object.rollout().plan.id {
             self.own.published_at = Some(now);
             self.own.is_urgent = false;
         }

@@ -34,7 +34,7 @@ impl Api {
         if self.contents.get(&key) == publication.before.as_ref() {
             self.contents.insert(key, publication.text.clone());
             self.version += 1;
-            trial.published(publication, now);
+            trial.published(&publication, now);
         }
         trial.follow(self.object(), now);
     }
@@ -55,8 +55,11 @@ impl Api {
         true
     }
 
-    fn router(&self, me: &str, now: Instant) -> Trial {
-        Trial::new(self.object(), me, 0, now)
+    /// One more, which has said that it is there.
+    fn router(&mut self, me: &str, now: Instant) -> Trial {
+        let mut trial = Trial::new(self.object(), me, 0, now);
+        self.publish(&mut trial, now);
+        trial
     }
 }
 
@@ -140,16 +143,34 @@ fn a_write_without_an_answer_that_has_arrived_is_no_reason_to_begin_anew() {
     let unanswered = a.publication(Duration::ZERO, start).expect("due");
     api.contents.insert(key_of("a"), unanswered.text);
     api.version += 1;
+    // The API is out of reach for long.
+    for _ in 0..100 {
+        a.publication(Duration::ZERO, start).expect("due");
+    }
     a.saw(window((50, 1)), None);
-    a.follow(api.object(), start);
+    api.publish(&mut a, start);
     api.publish(&mut a, start);
     assert_eq!(api.object().contributions["a"].evidence.step.errors.canary, Tally { n: 100, bad: 2 });
+}
+
+#[test]
+fn evidence_is_only_written_over_what_is_known_to_stand() {
+    let (mut api, start) = (Api::start(), Instant::now());
+    let mut a = Trial::new(api.object(), "a", 0, start);
+    a.saw(window((50, 1)), None);
+    let unanswered = a.publication(2 * SECOND, start).expect("due");
+    assert_eq!(unanswered.before, None);
+    let first: Contribution = serde_json::from_str(&unanswered.text).expect("written here");
+    assert_eq!(first.evidence, Evidence::default(), "it says that it is there, and no more");
+    api.publish(&mut a, start);
+    assert!(a.publication(2 * SECOND, start).is_some(), "the evidence follows at once");
 }
 
 #[test]
 fn one_that_has_lost_the_lease_cannot_decide() {
     let (mut api, start) = (Api::start(), Instant::now());
     let (mut a, mut b) = (api.router("a", start), api.router("b", start));
+    a.follow(api.object(), start);
     assert!(api.decide(a.propose(circumstances(start + SECOND)).expect("takes over")));
     a.follow(api.object(), start + SECOND);
     b.follow(api.object(), start + SECOND);
