@@ -27,8 +27,13 @@ def load(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu")
 
 
+def _has_bfloat16() -> bool:
+    """Whether the device computes in it: a CPU that has to emulate it takes a hundred times as long as with `float32`."""
+    return DEVICE.type != "cpu" or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
 def autocast(bfloat16: bool) -> torch.autocast:
-    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=bfloat16)
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=bfloat16 and _has_bfloat16())
 
 
 class Dropout(nn.Dropout):

@@ -94,13 +94,17 @@ class Distilled:
     def __init__(self, labels: learn.Labels, says: dict[str, np.ndarray], temperature: float, share: float) -> None:
         self.labels, self.says, self.temperature, self.share = labels, says, temperature, share
 
+    def _said(self, example: Example, n_labels: int) -> tuple[np.ndarray, float]:
+        """What the teacher says of a text, and the share of the loss that is towards it."""
+        if example.labels is None:
+            return self.says[example.origin], 1.0
+        said = self.says.get(example.origin)
+        return (np.zeros(n_labels, np.float32), 0.0) if said is None else (said, self.share)
+
     def __call__(self, logits: Tensor, examples: list[Example]) -> Tensor:
-        # Of a text without labels the teacher must have said something.
-        said = [self.says[example.origin] if example.labels is None else self.says.get(example.origin) for example in examples]
-        share = torch.tensor([1.0 if example.labels is None else 0.0 if logit is None else self.share
-                              for example, logit in zip(examples, said, strict=True)], device=logits.device)
-        nothing = np.zeros(logits.shape[1], np.float32)
-        taught = torch.from_numpy(np.stack([nothing if logit is None else logit for logit in said])).to(logits.device)
+        said, shares = zip(*(self._said(example, logits.shape[1]) for example in examples), strict=True)
+        share = torch.tensor(shares, device=logits.device)
+        taught = torch.from_numpy(np.stack(said)).to(logits.device)
         taught = taught / self.temperature
         logits = logits.float()
         softened = logits / self.temperature
