@@ -29,8 +29,6 @@ struct Own {
     slow_above_us: Option<u64>,
     lost_before: u64,
     beat: u64,
-    /// What is known to stand in the object: nobody else writes it, and whoever decides may remove it.
-    published: Option<String>,
     published_at: Option<Instant>,
     is_urgent: bool,
 }
@@ -112,15 +110,19 @@ impl Trial {
         if object.record.leader != self.object.record.leader {
             self.leader_since = now;
         }
+        let stood = self.stands().is_some();
         self.object = object;
-        // Not always what was answered last: a write whose answer was lost may be what stands.
-        let stands = self.object.written_by(&self.me).map(str::to_owned);
-        let before = std::mem::replace(&mut self.own.published, stands);
-        if before.is_some() && self.own.published.is_none() {
+        if stood && self.stands().is_none() {
             // Whoever decides took us for gone, and has our evidence in the record: to tell it again would count it twice.
             self.own.evidence = Evidence::default();
         }
         self.look_around(now);
+    }
+
+    /// What this router has in the object. Nobody else writes it, so that a write whose answer was lost counts when it is seen there;
+    /// whoever decides may remove it.
+    fn stands(&self) -> Option<&str> {
+        self.object.written_by(&self.me)
     }
 
     /// Others are only silent while they could be heard.
@@ -146,17 +148,17 @@ impl Trial {
         }
         self.own.beat += 1;
         let rollout = self.object.rollout();
-        let is_known = self.own.published.is_some();
+        let before = self.stands().map(str::to_owned);
         let contribution = Contribution {
             rollout_id: rollout.plan.id.clone(),
             step_began_ms: rollout.step_began_ms,
-            evidence: if is_known { self.own.evidence.clone() } else { Evidence::default() },
+            evidence: if before.is_some() { self.own.evidence.clone() } else { Evidence::default() },
             gates: self.own.gates.clone(),
             slow_above_us: self.own.slow_above_us,
             beat: self.own.beat,
         };
         let text = serde_json::to_string(&contribution).ok()?;
-        Some(Publication { before: self.own.published.clone(), text, rollout_id: contribution.rollout_id })
+        Some(Publication { before, text, rollout_id: contribution.rollout_id })
     }
 
     /// It was written; what stands is told by the object.
