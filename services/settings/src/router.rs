@@ -34,7 +34,7 @@ pub struct RouterSettings {
     pub classify_alpha: f32,
     /// `classifier.optional`: experts that the classifier knows and the grid may lack.
     pub classify_optional: Vec<ExpertName>,
-    /// `classifier.limit`: an answer later than this counts as none.
+    /// `classifier.limit`: an answer that took longer than this counts as none.
     pub classify_limit: Duration,
     /// `classifier.onnxruntime`: the ONNX Runtime library; absent = found by itself.
     pub onnxruntime: Option<PathBuf>,
@@ -175,7 +175,8 @@ impl Default for RawClassifier {
             package: Some("router/model/4".into()),
             alpha: 0.02,
             optional: Vec::new(),
-            limit: Duration::from_millis(20),
+            // It takes microseconds: only a machine that is far too busy makes it late, not one that is for a moment.
+            limit: Duration::from_millis(100),
             onnxruntime: None,
         }
     }

@@ -42,6 +42,8 @@ impl Grid {
         let mut up = nanogrid(&["up", "--json", "--addr", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--run"])
             .arg(folder.path())
             .args(arguments)
+            // Several grids start at the same time here, on however few cores.
+            .env("NANOGRID__CLASSIFIER__LIMIT", "5s")
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
