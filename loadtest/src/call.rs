@@ -98,7 +98,7 @@ pub enum Verdict {
 }
 
 /// A case and its message, built once before the run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     case: Case,
     /// Experts whose answers are to be there too.
@@ -106,7 +106,7 @@ pub struct Prepared {
     message: Message,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Message {
     Grid(InferRequest),
     Oip(ModelInferRequest),

@@ -4,6 +4,7 @@
 //! settings. What is promised is checked with what clients see; what the router counts of itself is shown beside it.
 
 mod canary;
+mod capacity;
 mod deadlines;
 mod down;
 mod fail_fast;
@@ -24,6 +25,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use canary::Trial;
+use capacity::capacity;
+use grid::Grid;
 pub use grid::Place;
 use replicas::Blow;
 use report::Report;
@@ -32,6 +35,11 @@ use steady::SteadyLoad;
 use crate::Error;
 use crate::call::{Api, Ask, Prepared};
 use crate::cases::{self, Case};
+
+/// Of the run that finds the capacity.
+const CAPACITY_OVER: Duration = Duration::from_secs(1);
+/// What is left is room for retries, for starting processes, and for a machine that is busier later on.
+const MOST_OF_CAPACITY: f64 = 0.5;
 
 /// What is done to the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +77,7 @@ pub enum Scenario {
 pub struct Setup {
     /// Where the parts of the grid are found.
     pub place: Place,
-    /// Requests a second, where the scenario does not find its own.
+    /// Requests a second, or fewer where the machine is too slow for them; some scenarios find their own.
     pub rate: f64,
     /// At least so many.
     pub requests: u64,
@@ -140,7 +148,11 @@ impl Setup {
         Ok(cases.into_iter().map(|case| Prepared::new(case, Api::Grid, &Ask::EachItsOwn)).collect())
     }
 
-    fn load(&self, inputs: Vec<Prepared>) -> SteadyLoad {
-        SteadyLoad { inputs, rate: self.rate, requests: self.requests, deadline: self.deadline }
+    /// As much load as is asked for, or as `grid` can bear with ease where that is less: what fails for want of processor
+    /// time fails no promise of a grid.
+    async fn load(&self, grid: &Grid, inputs: Vec<Prepared>) -> Result<SteadyLoad, Error> {
+        let capacity = capacity(grid, inputs.clone(), self.deadline, CAPACITY_OVER).await?;
+        let rate = self.rate.min((capacity * MOST_OF_CAPACITY).max(1.0).floor());
+        Ok(SteadyLoad { inputs, rate, requests: self.requests, deadline: self.deadline })
     }
 }

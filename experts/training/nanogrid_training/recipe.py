@@ -74,6 +74,11 @@ class Recipe(ABC):
     def dev(self) -> dict[str, list[Example]]:
         """Held-out rows by name; none of them was trained on."""
 
+    def fitted_on(self) -> list[str]:
+        """The dev sets that the temperature and the out-of-scope threshold are fitted on."""
+        aside = {f"{source.name}/dev" for source in self.settings.sources if not source.calibrate}
+        return [name for name in self.dev() if name not in aside]
+
     @abstractmethod
     def golden_texts(self) -> list[str]:
         """The expert's own golden cases; the odd texts above are added to them."""

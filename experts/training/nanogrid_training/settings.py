@@ -30,6 +30,7 @@ class Source:
     own: bool = False  # whether it lies in the expert's own folder
     train: bool = True  # whether it is learnt from
     dev: bool = True  # whether its dev part is measured on
+    calibrate: bool = True  # and scores are fitted on it; a set of hard cases would make all of them cautious
     rows: int | None = None  # only so many, picked at random
     entities: dict[str, str] = field(default_factory=dict)  # of a set of spans: see `spans/recipe.py`
     outside: list[str] = field(default_factory=list)

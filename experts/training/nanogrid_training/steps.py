@@ -132,13 +132,14 @@ def evaluate(plan: Recipe) -> None:
         return
     dev = plan.dev()
     logits = {name: package.all_logits([example.text for example in examples]) for name, examples in dev.items()}
-    every = [example for examples in dev.values() for example in examples]
-    temperature = measure.temperature(np.concatenate(list(logits.values())), every, settings.activation)
+    fitted = plan.fitted_on()
+    known = [example for name in fitted for example in dev[name]]
+    temperature = measure.temperature(np.concatenate([logits[name] for name in fitted]), known, settings.activation)
     manifest = manifest_of(plan, temperature=temperature, activation=settings.activation)
     scores = {name: scores_of(rows, manifest["temperature"], settings.activation) for name, rows in logits.items()}
     if settings.out_of_scope:
         threshold = settings.out_of_scope.get("threshold") or measure.out_of_scope_threshold(
-            np.concatenate(list(scores.values())), every, settings.out_of_scope["oos-share"])
+            np.concatenate([scores[name] for name in fitted]), known, settings.out_of_scope["oos-share"])
         manifest["out-of-scope"] = {"label": settings.out_of_scope["label"], "threshold": threshold}
     manifest["accuracy"] = [row for name, examples in dev.items()
                             for row in measure.accuracies(name, scores[name], examples, plan.labels, manifest, settings.metrics)]

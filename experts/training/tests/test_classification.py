@@ -63,3 +63,9 @@ def test_golden_texts_take_turns_between_the_labels(data: Path) -> None:
     texts = recipe(data, label="label").golden_texts()
     assert texts[-1] == "golden text"
     assert set(texts[:3]) == {"good", "bad", "fine"}
+
+
+def test_a_set_of_hard_cases_is_measured_on_and_no_score_is_fitted_on_it(data: Path) -> None:
+    assert recipe(data, label="label").fitted_on() == ["set/dev"]
+    hard = recipe(data, label="label", calibrate=False)
+    assert list(hard.dev()) == ["set/dev"] and hard.fitted_on() == []

@@ -21,7 +21,7 @@ pub struct ScenarioOptions {
     /// At least so many requests
     #[arg(long, value_name = "N", default_value = "3000", value_parser = at_least_1)]
     pub requests: usize,
-    /// Requests a second; `overload` finds its own
+    /// Requests a second; fewer where that is more than half of what the grid can answer here. `overload` finds its own
     #[arg(long, value_name = "PER_SECOND", default_value = "200", value_parser = above_0)]
     pub rate: f64,
     /// Of each request

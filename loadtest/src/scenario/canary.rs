@@ -71,7 +71,7 @@ pub(super) async fn run(trial: Trial, setup: &Setup) -> Result<Report, Error> {
     let mut grid = Grid::start(&setup.place, layout).await?;
     let canary = grid.add(Part::version(EXPERT, CANARY)).await?;
     let payload = call::payload(&setup.cases(EXPERT)?.swap_remove(0).input);
-    let load = setup.load(setup.unchecked_inputs(EXPERT)?);
+    let load = setup.load(&grid, setup.unchecked_inputs(EXPERT)?).await?;
     let script =
         async |grid: &mut Grid, diary: &Diary| Try { trial, canary, payload }.watch(grid, diary).await;
     let observed = load.during(&mut grid, script).await?;

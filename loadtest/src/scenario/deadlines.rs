@@ -24,15 +24,13 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
         Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: false }).await?;
     let address = grid.address.to_string();
     let ops = grid.ops.clone();
+    let load = setup.load(&grid, setup.inputs(EXPERT, &[])?).await?;
+    let rate = load.rate;
     let enough = CancellationToken::new();
     let hopeless = async {
         let caller = Arc::new(Caller::connect(&address, 1, HOPELESS).await?);
         let load = Load {
-            shape: Shape::Open {
-                rate: setup.rate,
-                arrivals: Distribution::Exponential,
-                max_in_flight: 10_000,
-            },
+            shape: Shape::Open { rate, arrivals: Distribution::Exponential, max_in_flight: 10_000 },
             warmup: Duration::ZERO,
             duration: Duration::from_secs(600),
             seed: 2,
@@ -42,7 +40,6 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
         Ok(load::run(&load, &Timer::best(), caller, setup.inputs(EXPERT, &[])?, &stop).await)
     };
     let usual = async {
-        let load = setup.load(setup.inputs(EXPERT, &[])?);
         let observed = load.during(&mut grid, async |_, diary| Ok(diary.now())).await;
         enough.cancel();
         observed

@@ -28,8 +28,8 @@ struct Outage {
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let mut grid =
         Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: true }).await?;
-    let each = Duration::from_secs_f64(setup.requests as f64 / setup.rate);
-    let load = setup.load(setup.inputs(EXPERT, &[])?);
+    let load = setup.load(&grid, setup.inputs(EXPERT, &[])?).await?;
+    let each = Duration::from_secs_f64(load.requests as f64 / load.rate);
     let observed = load.during(&mut grid, async |grid, diary| script(grid, diary, each).await).await?;
     let (outages, well) = &observed.script;
     let what = format!("2 replicas of `{EXPERT}`, all of them are down");

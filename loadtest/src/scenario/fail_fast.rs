@@ -25,7 +25,7 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let mut grid =
         Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 3)], fronts: true }).await?;
     let fails_for = setup.fault.unwrap_or(FAILS_FOR);
-    let load = setup.load(setup.inputs(EXPERT, &[])?);
+    let load = setup.load(&grid, setup.inputs(EXPERT, &[])?).await?;
     let observed = load
         .during(&mut grid, async |grid, diary| {
             let before = n_calls(grid);

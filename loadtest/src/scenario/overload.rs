@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Setup;
+use super::capacity::capacity;
 use super::grid::{Grid, Layout, Part};
 use super::report::{Counted, Report, Row, reasons_of_record};
 use crate::Error;
@@ -23,9 +24,8 @@ use crate::timer::Timer;
 
 const EXPERT: &str = "sentiment";
 const LASTS: Duration = Duration::from_secs(30);
-/// Of the run that finds the capacity; enough callers to keep every batch full, too few to be refused.
+/// Of the run that finds the capacity.
 const CAPACITY_OVER: Duration = Duration::from_secs(5);
-const CALLERS: usize = 8;
 const TIMES_CAPACITY: f64 = 3.0;
 /// Of a text: some milliseconds of work.
 const TEXT_BYTES: usize = 1 << 10;
@@ -45,7 +45,7 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let grid =
         Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 1)], fronts: false }).await?;
     let lasts = setup.fault.unwrap_or(LASTS);
-    let capacity = capacity(setup, &grid, lasts).await?;
+    let capacity = capacity(&grid, inputs(setup)?, setup.deadline, CAPACITY_OVER.min(lasts)).await?;
     let before = grid.ops.scrape().await?;
     let done = CancellationToken::new();
     let streams = async {
@@ -83,22 +83,6 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     promise_memory(&mut report, &memory);
     report.failures = runs.iter().flat_map(|run| reasons_of_record(&run.record)).collect();
     Ok(report)
-}
-
-/// The most that the grid answers, asked by a few callers who wait for their answers.
-async fn capacity(setup: &Setup, grid: &Grid, lasts: Duration) -> Result<f64, Error> {
-    let caller = Caller::connect(&grid.address.to_string(), 1, setup.deadline).await?;
-    let load = Load {
-        shape: Shape::Closed { concurrency: CALLERS },
-        warmup: Duration::from_secs(1),
-        duration: CAPACITY_OVER.min(lasts),
-        seed: 1,
-        detail: Detail::Totals,
-    };
-    let run = load::run(&load, &Timer::best(), Arc::new(caller), inputs(setup)?, &Stop::default()).await;
-    let seconds = run.measured.as_secs_f64();
-    // Without any there is no run to be made of it, and the promises will tell.
-    Ok((run.record.answers_in_window as f64 / seconds).max(1.0))
 }
 
 async fn ask(

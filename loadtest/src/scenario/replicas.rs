@@ -32,7 +32,7 @@ pub(super) enum Blow {
 pub(super) async fn run(blow: Blow, setup: &Setup) -> Result<Report, Error> {
     let mut grid =
         Grid::start(&setup.place, Layout { experts: &[Part::replicas(EXPERT, 2)], fronts: false }).await?;
-    let load = setup.load(setup.inputs(EXPERT, &[])?);
+    let load = setup.load(&grid, setup.inputs(EXPERT, &[])?).await?;
     let observed = load.during(&mut grid, async |grid, diary| script(blow, setup, grid, diary).await).await?;
     let what = format!("2 replicas of `{EXPERT}`, {}", blow.what());
     let mut report = observed.report(&what, observed.script.fault.clone());

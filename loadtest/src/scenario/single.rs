@@ -20,9 +20,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(2);
 pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let layout = Layout { experts: &[Part::replicas(OTHER, 1), Part::replicas(VICTIM, 1)], fronts: false };
     let mut grid = Grid::start(&setup.place, layout).await?;
-    let mut load = setup.load(setup.inputs(OTHER, &[VICTIM])?);
     // Two calls for each request.
-    load.rate /= 2.0;
+    let setup = &Setup { rate: setup.rate / 2.0, ..setup.clone() };
+    let load = setup.load(&grid, setup.inputs(OTHER, &[VICTIM])?).await?;
     let observed = load
         .during(&mut grid, async |grid, diary| {
             let killed = diary.note(format!("kill -9 of `{VICTIM}`"));

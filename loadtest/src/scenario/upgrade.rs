@@ -28,7 +28,7 @@ pub(super) async fn run(setup: &Setup) -> Result<Report, Error> {
     let mut grid = Grid::start(&setup.place, Layout { experts: &experts, fronts: false }).await?;
     let mut inputs = setup.unchecked_inputs(EXPERT)?;
     inputs.extend(setup.inputs(OTHER, &[])?);
-    let mut load = setup.load(inputs);
+    let mut load = setup.load(&grid, inputs).await?;
     load.requests = load.requests.max(LEAST_REQUESTS);
     let observed = load
         .during(&mut grid, async |grid, diary| {
