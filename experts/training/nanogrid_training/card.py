@@ -118,6 +118,7 @@ def write(settings: Settings) -> Path:
     tuned = ["the temperature"]
     tuned += ["the out-of-scope threshold"] if "oos-share" in (settings.out_of_scope or {}) else []
     tuned += ["one offset per label"] if settings.adjust else []
+    but_those = f" but those of {' and '.join(settings.aside)}" if settings.aside else ""
     rules = [f"Scores are the {manifest['activation']} of the logits over a temperature of {manifest['temperature']:g}."]
     if outside := manifest.get("out-of-scope"):
         rules.append(f"When the best score is below {outside['threshold']:g}, the answer is `{outside['label']}` first.")
@@ -133,7 +134,7 @@ def write(settings: Settings) -> Path:
         "Measured on the int8 model, on one half of the dev rows, none of which was trained on; temperature, offset and thresholds were "
         "fitted on the other half. Training runs a fixed number of epochs and ships the last one." if classifier else
         f"Measured on the int8 model, on dev rows, none of which was trained on; {' and '.join(tuned)} "
-        f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows. Training runs a fixed number of epochs "
+        f"{'was' if len(tuned) == 1 else 'were'} fitted on the same rows{but_those}. Training runs a fixed number of epochs "
         "and ships the last one, so no checkpoint was chosen by them.",
         *_cross_fitted(evaluation.get("cross-fitted", [])),
         evaluation.get("extra", ""),

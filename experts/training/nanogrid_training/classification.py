@@ -6,6 +6,7 @@
     rename = { noHate = "neither" }  # labels that are called otherwise here
     where = { lang = "en" }          # only rows that have these values
     repeats = 3                      # how often each row is seen in an epoch
+    calibrate = false                # hard cases: measured on, and no score is fitted on them
 """
 
 from __future__ import annotations

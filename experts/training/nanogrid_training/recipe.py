@@ -76,8 +76,7 @@ class Recipe(ABC):
 
     def fitted_on(self) -> list[str]:
         """The dev sets that the temperature and the out-of-scope threshold are fitted on."""
-        aside = {f"{source.name}/dev" for source in self.settings.sources if not source.calibrate}
-        return [name for name in self.dev() if name not in aside]
+        return [name for name in self.dev() if name not in self.settings.aside]
 
     @abstractmethod
     def golden_texts(self) -> list[str]:

@@ -102,6 +102,11 @@ class Settings:
         return self.runs / f"{self.name}-{self.version}" / "teacher"
 
     @property
+    def aside(self) -> list[str]:
+        """Dev sets that are measured on, and that no score is fitted on."""
+        return [f"{source.name}/dev" for source in self.sources if not source.calibrate]
+
+    @property
     def published(self) -> int:
         return self.published_as or self.version
 
