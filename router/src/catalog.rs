@@ -239,3 +239,33 @@ fn gate(settings: &grid::Breaker) -> BreakerSettings {
     let endpoint = breaker(settings);
     BreakerSettings { consecutive_failures: u32::MAX, longest_rest: endpoint.rest, ..endpoint }
 }
+
+#[cfg(test)]
+impl Expert {
+    /// Without a file: `versions` by number, weight and label, with endpoints nowhere. For tests.
+    pub fn of(name: &str, task: Task, versions: &[(u32, u32, Option<VersionLabel>)]) -> Self {
+        let metrics = RouterMetrics::new(&nanogrid_telemetry::metrics::Registry::new());
+        let catalog = Catalog::new(Network::default(), metrics);
+        let name: ExpertName = name.parse().expect("a name");
+        let version = |&(number, weight, label): &(u32, u32, Option<VersionLabel>)| Version {
+            weight,
+            label,
+            ..catalog.version(&name, number)
+        };
+        let versions: Vec<Version> = versions.iter().map(version).collect();
+        let policy = grid::Policy::default();
+        Self {
+            task,
+            title: String::new(),
+            timeout: None,
+            breaker: breaker(&policy.breaker),
+            gate: gate(&policy.breaker),
+            policy,
+            reads_instructions: false,
+            allowance: catalog.allowance(&name),
+            traffic: traffic(name.as_str(), &versions),
+            versions,
+            name,
+        }
+    }
+}

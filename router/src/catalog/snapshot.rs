@@ -101,42 +101,6 @@ impl Grid {
     }
 }
 
-#[cfg(test)]
-impl Expert {
-    /// Without a file: `versions` by number, weight and label, with endpoints nowhere. For tests.
-    pub fn of(name: &str, task: Task, versions: &[(u32, u32, Option<VersionLabel>)]) -> Self {
-        use super::{breaker, gate, traffic};
-        let metrics =
-            nanogrid_telemetry::metrics::RouterMetrics::new(&nanogrid_telemetry::metrics::Registry::new());
-        let registry = crate::endpoint::Registry::new(nanogrid_serving::Network::default(), metrics.clone());
-        let name: ExpertName = name.parse().expect("a name");
-        let version = |(number, weight, label): &(u32, u32, Option<VersionLabel>)| Version {
-            number: *number,
-            weight: *weight,
-            label: *label,
-            calls: metrics.calls(name.as_str(), &number.to_string()),
-            tries: metrics.version(name.as_str(), &number.to_string()),
-            pool: registry.pool(&name, *number),
-            endpoints: Vec::new(),
-        };
-        let policy = grid::Policy::default();
-        let versions: Vec<Version> = versions.iter().map(version).collect();
-        Self {
-            task,
-            title: String::new(),
-            timeout: None,
-            breaker: breaker(&policy.breaker),
-            gate: gate(&policy.breaker),
-            policy,
-            reads_instructions: false,
-            allowance: Arc::new(Allowance::new(metrics.dispatch(name.as_str()))),
-            traffic: traffic(name.as_str(), &versions),
-            versions,
-            name,
-        }
-    }
-}
-
 impl Expert {
     /// The version that `choice` names, by its place in `versions`.
     pub fn version(&self, choice: VersionChoice) -> Result<usize, Error> {
