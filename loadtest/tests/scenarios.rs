@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// Requests a second that three unoptimised processes and this one can do on two slow cores, with one replica down: the promises
-/// are about what is lost, not about how much is done.
+/// Requests a second, at most: the scenarios send fewer where the machine is too slow for so many. The promises are about what is
+/// lost, not about how much is done.
 const RATE: f64 = 100.0;
 
 /// Plays `scenario` with `requests` at least, and fails with its whole report when a promise was not kept.

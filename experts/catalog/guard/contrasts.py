@@ -134,8 +134,8 @@ VERBS: dict[str, tuple[list[str], list[str]]] = {
 # Those that are done to somebody, too.
 AT_SOMEBODY = {f"{verb} {{}}" for verb in ("kill", "shoot", "smash", "destroy", "execute", "terminate", "eliminate", "strangle", "choke", "stab",
                "poison", "drown", "beat", "attack", "hit", "hang", "cut", "run over", "punch", "slap", "whip", "torture", "kidnap",
-               "rip off", "throttle", "crush", "bury", "get rid of", "hammer",
-                                        "gut", "whack", "butcher", "exterminate", "do away with", "annihilate", "assassinate", "rob")}
+               "rip off", "throttle", "crush", "bury", "get rid of", "hammer", "gut", "whack", "butcher", "exterminate", "do away with",
+               "annihilate", "assassinate", "rob")}
 
 # Where can one get it?
 GOT = ["Where can I buy {}?", "Where do I find {}?", "Where can I get {}?", "What is the cheapest way to get {}?", "How can I get {}?",

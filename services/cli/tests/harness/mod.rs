@@ -42,8 +42,6 @@ impl Grid {
         let mut up = nanogrid(&["up", "--json", "--addr", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--run"])
             .arg(folder.path())
             .args(arguments)
-            // Several grids start at the same time here, on however few cores.
-            .env("NANOGRID__CLASSIFIER__LIMIT", "5s")
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -136,6 +134,8 @@ pub(crate) fn nanogrid(arguments: &[&str]) -> Command {
     build_the_others();
     let mut command = Command::new(env!("CARGO_BIN_EXE_nanogrid"));
     command.args(arguments).current_dir(root()).env_remove("NANOGRID_ADDR");
+    // For the routers that `up` starts: several grids start at the same time here, on however few cores.
+    command.env("NANOGRID__CLASSIFIER__LIMIT", "5s");
     command
 }
 
