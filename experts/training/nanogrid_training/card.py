@@ -12,7 +12,6 @@ from .measure import COST_TOKENS
 from .package import MANIFEST
 from .settings import Settings
 
-MACHINE = "2 vCPU AMD Zen 4 (AVX-512)"  # of versions measured before the machine was written down
 SESSION = "one thread of ONNX Runtime 1.32.0, spinning off"
 
 
@@ -37,6 +36,10 @@ def save(settings: Settings, parts: list[str]) -> Path:
     path = settings.home / "README.md"
     path.write_text("\n\n".join(part for part in parts if part) + "\n", "utf-8")
     return path
+
+
+def machine_of(manifest: dict[str, Any]) -> str:
+    return manifest["cost"][0]["machine"]
 
 
 def longest_text(manifest: dict[str, Any]) -> list[str]:
@@ -79,7 +82,8 @@ def made_by(settings: Settings) -> list[str]:
 def _cross_fitted(rows: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return []
-    shown = ", ".join(f"{row['metric']} {percent(row['value'])}" for row in rows)
+    several = len({row["data"] for row in rows}) > 1
+    shown = ", ".join(f"{row['metric']} {percent(row['value'])}" + f" ({row['data']})" * several for row in rows)
     return [f"With the offsets of each half of dev fitted on the other half: {shown}. Expect that on new texts."]
 
 
@@ -141,7 +145,7 @@ def write(settings: Settings) -> Path:
         *robustness(manifest, evaluation.get("worn", [])),
         "## Cost",
         cost,
-        f"CPU time of one request in the session, without tokenising, on {evaluation.get('machine', MACHINE)}, {SESSION}.",
+        f"CPU time of one request in the session, without tokenising, on {machine_of(manifest)}, {SESSION}.",
         "Weights have 7 bits, and every token's activations their own scale: the scores do not depend on VNNI, on "
         "padding, or on the other requests of a batch." if "MiniLM" in manifest["architecture"] else
         "Only the embedding table is int8; it is looked up, not multiplied as integers. So the scores depend neither "

@@ -133,6 +133,11 @@ def distil(plan: Recipe, tokenizer: Tokenizer) -> Model:
     return learn.train(plan, course)
 
 
+def has_teacher(plan: Recipe) -> bool:
+    """Whether the teacher itself is here, and not only what it said."""
+    return (_folder(plan) / checkpoint_of(0)).exists()
+
+
 def taught(plan: Recipe) -> tuple[Encoder, Tokenizer]:
     """The fine-tuned teacher."""
     tokenizer = Tokenizer.from_file(str(_folder(plan) / "tokenizer.json"))

@@ -109,5 +109,5 @@ def cost(package: Package, max_tokens: int) -> list[dict[str, Any]]:
                 package.run(ids, mask)
                 n_runs += 1
             blocks.append((time.process_time() - started) / n_runs * 1e6)
-        table.append({"tokens": tokens, "cpu-us": round(float(np.quantile(blocks, 0.1)), 1)})
+        table.append({"tokens": tokens, "cpu-us": round(float(np.quantile(blocks, 0.1)), 1), "machine": machine()})
     return table

@@ -360,7 +360,7 @@ def evaluate(plan: Recipe, whole: Package, package: Package,
     before = Report(plan, scaled(unquantised, manifest["temperature"], settings.activation)).rows(promises)
     shipped = next(rule for rule in promises if rule["alpha"] == SHIPPED_ALPHA)
     evaluation = {"float-accuracy": before, "errors": errors(plan, parts, report.none, shipped), "mixed-up": [], "worn": [],
-                  "extra": "\n\n".join([*paragraphs(report, plan, promises), plan.extra(package, manifest)]), "machine": measure.machine()}
+                  "extra": "\n\n".join([*paragraphs(report, plan, promises), plan.extra(package, manifest)])}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(package.folder, settings.package)
     write_sample(plan, settings.home / "sample.jsonl")

@@ -54,9 +54,9 @@ def _trained(plan: Recipe) -> Model:
 
 
 def _adjustment(plan: Recipe, model: Model) -> tuple[np.ndarray, np.ndarray, adjust.Measure]:
-    """What offsets are fitted on: the logits and the truth of the first dev set, and what they should improve."""
+    """What offsets are fitted on: the logits and the truth of the dev sets that scores are fitted on, and what they should improve."""
     softmax = plan.settings.activation == "softmax"
-    examples = next(iter(plan.dev().values()))
+    examples = [example for name in plan.fitted_on() for example in plan.dev()[name]]
     texts = [example.text for example in examples]
     logits = learn.logits_of(model, _tokenizer(plan), texts, plan.settings.max_tokens)
     rule = plan.settings.adjust
@@ -70,15 +70,18 @@ def _offsets(plan: Recipe, model: Model) -> np.ndarray:
 
 
 def _cross_fitted(plan: Recipe) -> list[dict[str, Any]]:
-    """The metrics of the first dev set with offsets that its own rows had no say in."""
+    """The metrics of each dev set that offsets are fitted on, with offsets that its own rows had no say in."""
     if not plan.settings.adjust:
         return []
     model = plan.model(_tokenizer(plan))
     model.load_state_dict(load(plan.settings.run / "checkpoint.pt")["model"])
     logits, truth, measured_by = _adjustment(plan, model.eval())
     answers = adjust.answers_of(adjust.cross_fitted(logits, truth, measured_by), plan.settings.activation == "softmax")
-    name = next(iter(plan.dev()))
-    return [metrics.measured(name, metric, answers, truth, plan.labels) for metric in plan.settings.metrics]
+    names = plan.fitted_on()
+    ends = np.cumsum([len(plan.dev()[name]) for name in names])[:-1]
+    return [metrics.measured(name, metric, *rows, plan.labels)
+            for name, *rows in zip(names, np.split(answers, ends), np.split(truth, ends), strict=True)
+            for metric in plan.settings.metrics]
 
 
 def train(plan: Recipe) -> None:
@@ -151,7 +154,7 @@ def evaluate(plan: Recipe) -> None:
     (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": _float_accuracies(plan, manifest), "errors": _errors(plan, scores, manifest),
                   "mixed-up": _mixed_up(plan, scores), "extra": plan.extra(package, manifest), "worn": worn,
-                  "cross-fitted": _cross_fitted(plan), "machine": measure.machine()}
+                  "cross-fitted": _cross_fitted(plan)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     say(manifest["accuracy"])
@@ -171,7 +174,7 @@ def curve(plan: Recipe) -> None:
             export(other)
             evaluate(other)
         points.append(_point(other, table["name"], built(other)))
-    if settings.teacher:
+    if settings.teacher and distil.has_teacher(plan):
         teacher, tokenizer = distil.taught(plan)
         folder = settings.teacher_run / "package"
         _write(teacher, tokenizer, plan.labels, folder)
@@ -208,10 +211,6 @@ def cost(plan: Recipe) -> None:
         manifest["cost"] = measure.cost(Package(folder, manifest["max-tokens"]), manifest["max-tokens"])
         (folder / MANIFEST).write_text(to_toml(manifest), "utf-8")
         print(folder, manifest["cost"])
-    measured = plan.settings.run / "evaluation.json"
-    if measured.exists():  # the card says on which machine
-        evaluation = json.loads(measured.read_text("utf-8")) | {"machine": measure.machine()}
-        measured.write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
 
 
 def write_card(plan: Recipe) -> None:

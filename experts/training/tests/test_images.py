@@ -48,6 +48,18 @@ def test_a_course_goes_on_where_it_was_left(tmp_path):
     assert torch.load(tmp_path / "checkpoint.pt")["epochs"] == before["epochs"] == 2
 
 
+def test_a_teacher_sees_pictures_both_ways_round():
+    def on_the_left(seen):
+        """A teacher that goes by where it is bright."""
+        brighter = (seen[:, :, :, :16] - seen[:, :, :, 16:]).mean(dim=(1, 2, 3))
+        return torch.stack([brighter, -brighter], dim=1)
+
+    seen = learn.normalised(torch.from_numpy(coloured(8)[0]))
+    logits, truth = torch.randn(8, 2), torch.eye(2)[torch.zeros(8, dtype=torch.long)]
+    one, other = (learn._loss(logits, truth, way, on_the_left, learn.Course(epochs=1)) for way in (seen, seen.flip(3)))
+    assert abs(on_the_left(seen)).max() > 1e-3 and torch.isclose(one, other)
+
+
 def test_a_student_learns_from_its_teacher_alone(tmp_path):
     teacher = trained(tmp_path)
     (tmp_path / "student").mkdir()

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as xml
 import numpy as np
 import pytest
 
-from nanogrid_training import adjust, masking, metrics, noise, picture
+from nanogrid_training import adjust, card, masking, metrics, noise, picture
 from nanogrid_training.encoder import pruned_tokenizer
 from nanogrid_training.rows import Example
 
@@ -55,6 +55,12 @@ def test_offsets_keep_false_alarms_within_bounds() -> None:
     measure = adjust.by_accuracy_within(label=0, most=0.0)
     moved = logits + adjust.offsets(logits, truth, measure)
     assert metrics.measured("dev", "false-alarms on ham", adjust.answers_of(moved, True), truth, LABELS)["value"] == 0
+
+
+def test_a_card_says_of_which_set_a_cross_fitted_number_is() -> None:
+    one, other = ({"data": name, "metric": "macro-f1", "value": 0.5} for name in ("a/dev", "b/dev"))
+    assert ": macro-f1 50.0 %. " in card._cross_fitted([one])[0]
+    assert ": macro-f1 50.0 % (a/dev), macro-f1 50.0 % (b/dev). " in card._cross_fitted([one, other])[0]
 
 
 def test_noise_hits_about_the_share_it_is_told() -> None:

@@ -141,7 +141,7 @@ pub struct Size {
 }
 
 /// One `[[cost]]`: measured on one core.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
     /// Which rows.
     pub row: RowSize,
@@ -149,6 +149,8 @@ pub struct Cost {
     pub beams: Option<u32>,
     /// Microseconds of CPU per row.
     pub cpu_us: f64,
+    /// The machine it was measured on, in words.
+    pub machine: Option<String>,
 }
 
 /// How large a row is, in what its model pays for.

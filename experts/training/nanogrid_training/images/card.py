@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..card import SESSION, accuracy_table, data_table, facts, made_by, measured, save, table
+from ..card import SESSION, accuracy_table, data_table, facts, machine_of, made_by, measured, save, table
 from ..settings import Settings
 
 
@@ -28,7 +28,7 @@ def write(settings: Settings) -> Path:
             f"`{one}` and `{other}` ({count})" for one, other, count in evaluation["mixed-up"]) + ".",
         "## Cost",
         table(["pixels", "CPU microseconds"], [[row["pixels"], row["cpu-us"]] for row in manifest["cost"]], 0),
-        f"CPU time of one picture in the session, without reading the file, on {evaluation['machine']}, {SESSION}.",
+        f"CPU time of one picture in the session, without reading the file, on {machine_of(manifest)}, {SESSION}.",
         "Weights have 7 bits, so that sums are exact also without VNNI. The range of the activations is fixed, so a picture's "
         "scores do not depend on the others of its batch.",
         "## Data",

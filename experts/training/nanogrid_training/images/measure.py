@@ -14,6 +14,7 @@ from onnxruntime import InferenceSession
 from PIL import Image
 
 from .. import metrics
+from ..measure import machine
 from ..package import answer, scores_of
 from .model import DEVIATION, MEAN
 from .pictures import Pictures, as_png, read
@@ -54,7 +55,7 @@ def cost(model: InferenceSession, side: int) -> list[dict[str, Any]]:
         began = time.thread_time()
         model.run(["logits"], {"pixel_values": picture})
         spent.append(time.thread_time() - began)
-    return [{"pixels": side * side, "cpu-us": round(1e6 * float(np.median(spent)), 1)}]
+    return [{"pixels": side * side, "cpu-us": round(1e6 * float(np.median(spent)), 1), "machine": machine()}]
 
 
 def _odd(file: bytes) -> list[tuple[str, bytes]]:

@@ -125,7 +125,6 @@ def evaluate(plan: Pictures) -> None:
     pairs = Counter(tuple(sorted((plan.labels[a], plan.labels[b])))
                     for a, b in zip(every.argmax(axis=1), truth, strict=True) if a != b)
     (settings.run / "evaluation.json").write_text(json.dumps({
-        "machine": text_measure.machine(),
         "float-accuracy": [measure.accuracy(name, measure.logits(whole, pixels), labels)
                            for name, (pixels, labels) in plan.dev.items()],
         "by-label": [{"label": label, "wanted": int((truth == i).sum()), "right": int((every[truth == i].argmax(axis=1) == i).sum())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..card import (MACHINE, SESSION, accuracy_table, data_table, facts, longest_text, made_by, measured, percent, robustness, save,
+from ..card import (SESSION, accuracy_table, data_table, facts, longest_text, machine_of, made_by, measured, percent, robustness, save,
                     table)
 from ..settings import Settings
 
@@ -37,7 +37,7 @@ def write(settings: Settings) -> Path:
         *robustness(manifest, evaluation["worn"]),
         "## Cost",
         cost,
-        f"CPU time of one request in the session, without tokenising, on {evaluation.get('machine', MACHINE)}, {SESSION}.",
+        f"CPU time of one request in the session, without tokenising, on {machine_of(manifest)}, {SESSION}.",
         "Weights have 7 bits, and every token's activations their own scale: the scores do not depend on VNNI, on "
         "padding, or on the other requests of a batch.",
         "## Data",

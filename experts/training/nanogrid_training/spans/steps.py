@@ -166,8 +166,7 @@ def evaluate(plan: Spans) -> None:
     evaluation = {
         "float-accuracy": [row for name, rows in dev.items() for row in accuracies(whole, name, rows, divisor)],
         "by-entity": [row for name, rows in dev.items() for row in by_entity(package, name, rows, divisor)],
-        "errors": _errors(plan, package, divisor), "worn": wear, "extra": plan.extra(package, manifest),
-        "machine": measure.machine()}
+        "errors": _errors(plan, package, divisor), "worn": wear, "extra": plan.extra(package, manifest)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     say(manifest["accuracy"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..card import SESSION, accuracy_table, data_table, facts, longest_text, made_by, measured, save, table
+from ..card import SESSION, accuracy_table, data_table, facts, longest_text, machine_of, made_by, measured, save, table
 from ..settings import Settings
 
 
@@ -27,7 +27,7 @@ def write(settings: Settings) -> Path:
         "tenth character of the sources spoilt. Training runs a fixed course and ships its end, so no checkpoint was chosen by them.",
         "## Cost",
         cost,
-        f"CPU time of one whole translation, searching in Python included, on {evaluation['machine']}, {SESSION}.",
+        f"CPU time of one whole translation, searching in Python included, on {machine_of(manifest)}, {SESSION}.",
         "Weights have 7 bits, and every token's activations their own scale: an answer does not depend on VNNI, on padding, or on "
         "the other requests of a batch.",
         "## Data",

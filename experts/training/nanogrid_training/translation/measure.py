@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 
+from ..measure import machine
 from ..metrics import row as metric_row
 from ..noise import scrambled
 from .pairs import Tested
@@ -73,7 +74,8 @@ def cost(served: Served, beams: int) -> list[dict[str, Any]]:
                 began = time.thread_time()
                 served.answer(text, n_beams)
                 spent.append(time.thread_time() - began)
-            found.append({"tokens": len(served.ids(text)), "beams": n_beams, "cpu-us": round(1e6 * float(np.median(spent)), 1)})
+            found.append({"tokens": len(served.ids(text)), "beams": n_beams, "cpu-us": round(1e6 * float(np.median(spent)), 1),
+                          "machine": machine()})
     return found
 
 

@@ -10,7 +10,6 @@ import onnx
 import torch
 from tokenizers import Tokenizer
 
-from .. import measure as text_measure
 from ..device import load
 from ..package import MANIFEST, file_sums, publish, say, to_toml
 from ..settings import Settings
@@ -133,7 +132,7 @@ def evaluate(plan: Pairs) -> None:
     manifest["files"] = file_sums(folder)
     (folder / MANIFEST).write_text(to_toml(in_order(manifest)), "utf-8")
     evaluation = {"float-accuracy": measure.accuracies(whole, name, rows, beams)[0],
-                  "machine": text_measure.machine(), "cost": costs, "examples": measure.examples(rows, answers, settings.seed)}
+                  "cost": costs, "examples": measure.examples(rows, answers, settings.seed)}
     (settings.run / "evaluation.json").write_text(json.dumps(evaluation, indent=1, ensure_ascii=False), "utf-8")
     publish(folder, settings.package)
     say(manifest["accuracy"])

@@ -28,7 +28,7 @@ const ROW: RowSize = RowSize::Tokens(32);
 /// Print the table of all experts, as Markdown.
 ///
 /// One row for each version: size, accuracy (what its version.toml states first, for each set, with its 95 % interval),
-/// CPU time, licence.
+/// CPU time and the machine it was measured on, licence.
 #[derive(Args)]
 pub(crate) struct Table {
     /// The experts: a folder with one folder for each
@@ -55,15 +55,42 @@ fn render(catalog: &Path) -> Result<String, Error> {
         "| expert | says | task | version | size | accuracy (95 % interval) | CPU time | licence |\n\
                     |---|---|---|---|---:|---|---:|---|\n"
             .to_owned();
+    let mut machines = Machines::default();
     for folder in folders(catalog)? {
         let Some(expert) = ExpertManifest::read(&folder).map_err(nanogrid_onnx::Error::from)? else {
             continue;
         };
         for version in versions(&folder)? {
-            text.push_str(&row(&expert, &version));
+            text.push_str(&row(&expert, &version, &mut machines));
         }
     }
+    text.push_str(&machines.legend());
     Ok(text)
+}
+
+/// Those that CPU times were measured on, numbered as they come up: times of two of them do not compare.
+#[derive(Default)]
+struct Machines(Vec<String>);
+
+impl Machines {
+    /// e.g. ` [2]`; nothing where none is stated.
+    fn number(&mut self, machine: Option<&String>) -> String {
+        let Some(machine) = machine else { return String::new() };
+        let known = self.0.iter().position(|known| known == machine).unwrap_or_else(|| {
+            self.0.push(machine.clone());
+            self.0.len() - 1
+        });
+        format!(" [{}]", known + 1)
+    }
+
+    fn legend(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let machines: Vec<String> =
+            self.0.iter().enumerate().map(|(i, machine)| format!("[{}] {machine}", i + 1)).collect();
+        format!("\nCPU time on one core of {}.\n", machines.join("; "))
+    }
 }
 
 /// In order of their numbers.
@@ -76,7 +103,7 @@ fn versions(folder: &Path) -> Result<Vec<VersionManifest>, Error> {
     Ok(versions)
 }
 
-fn row(expert: &ExpertManifest, version: &VersionManifest) -> String {
+fn row(expert: &ExpertManifest, version: &VersionManifest, machines: &mut Machines) -> String {
     let is_default = version.version == expert.default_version;
     let cells = [
         format!("`{}`", expert.name),
@@ -85,7 +112,7 @@ fn row(expert: &ExpertManifest, version: &VersionManifest) -> String {
         if is_default { format!("{}, the default", version.version) } else { version.version.to_string() },
         format!("{:.1} MB", version.size.bytes as f64 / 1e6),
         accuracies(&version.accuracy),
-        cost(&version.cost).map(time).unwrap_or_default(),
+        cost(&version.cost).map(|cost| time(cost, machines)).unwrap_or_default(),
         version.licence.clone(),
     ];
     let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
@@ -115,8 +142,8 @@ fn cost(costs: &[Cost]) -> Option<&Cost> {
     costs.iter().find(|cost| cost.row == ROW).or_else(|| costs.iter().min_by_key(size))
 }
 
-/// e.g. `0.80 ms`; the rest only where the heading does not say it.
-fn time(cost: &Cost) -> String {
+/// e.g. `0.80 ms [1]`; the rest only where the heading does not say it.
+fn time(cost: &Cost, machines: &mut Machines) -> String {
     let time = format!("{:.2} ms", cost.cpu_us / 1e3);
     let size = match cost.row {
         ROW => String::new(),
@@ -124,7 +151,7 @@ fn time(cost: &Cost) -> String {
         RowSize::Pixels(n) => format!(" for {n} pixels"),
     };
     let beams = cost.beams.map(|n| format!(", {n} beams")).unwrap_or_default();
-    format!("{time}{size}{beams}")
+    format!("{time}{size}{beams}{}", machines.number(cost.machine.as_ref()))
 }
 
 fn replace(readme: &Path, table: &str) -> Result<(), Error> {

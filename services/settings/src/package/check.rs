@@ -194,7 +194,8 @@ fn cost(table: &Table<'_>) -> Option<Cost> {
     }
     let cpu_us = table.required("cpu-us", value::not_negative);
     let beams = table.optional("beams", value::count);
-    Some(Cost { row: tokens.xor(pixels)?, beams, cpu_us: cpu_us? })
+    let machine = table.optional("machine", value::text);
+    Some(Cost { row: tokens.xor(pixels)?, beams, cpu_us: cpu_us?, machine })
 }
 
 fn training_data(table: &Table<'_>) -> Option<TrainingData> {

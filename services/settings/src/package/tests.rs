@@ -118,10 +118,11 @@ fn a_cost_is_of_a_text_or_of_an_image() {
         let folder = folder("version.toml", &version_toml().replace("tokens = 32", of));
         VersionManifest::read(folder.path()).expect("good").expect("there").cost
     };
-    let image = Cost { row: RowSize::Pixels(1024), beams: None, cpu_us: 123.0 };
+    let image = Cost { row: RowSize::Pixels(1024), beams: None, cpu_us: 123.0, machine: None };
     assert_eq!(costs("pixels = 1024"), [image]);
-    let translation = Cost { row: RowSize::Tokens(8), beams: Some(4), cpu_us: 123.0 };
-    assert_eq!(costs("tokens = 8\nbeams = 4"), [translation]);
+    let machine = Some("2 vCPU".to_owned());
+    let translation = Cost { row: RowSize::Tokens(8), beams: Some(4), cpu_us: 123.0, machine };
+    assert_eq!(costs("tokens = 8\nbeams = 4\nmachine = \"2 vCPU\""), [translation]);
     let one = "tokens: must be there, or `pixels` where a row is an image, and not both";
     check_version("tokens = 32\n", "", &format!("version.toml:23: cost #1: {one}"));
     check_version("tokens = 32", "tokens = 32\npixels = 9", &format!("version.toml:24: cost 32: {one}"));
@@ -136,7 +137,7 @@ fn a_version_manifest_is_read() {
     assert_eq!(manifest.files["model.onnx"], SHA);
     assert_eq!(manifest.outputs[0].shape, [-1, 151]);
     assert_eq!(manifest.size, Size { bytes: 123, parameters: 45 });
-    assert_eq!(manifest.cost, [Cost { row: RowSize::Tokens(32), beams: None, cpu_us: 123.0 }]);
+    assert_eq!(manifest.cost, [Cost { row: RowSize::Tokens(32), beams: None, cpu_us: 123.0, machine: None }]);
     assert_eq!(manifest.accuracy[0].n, 3095);
     let classifier = manifest.classifier.expect("there");
     assert_eq!(classifier.none_label, "none");
