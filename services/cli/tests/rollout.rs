@@ -16,6 +16,7 @@ use harness::{Grid, LIMIT, copy, nanogrid, root};
 use nanogrid_proto::v1::{
     InferOptions, InferRequest, ListExpertsRequest, grid_client::GridClient, infer_request::Payload,
 };
+use nanogrid_settings::ExpertManifest;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -24,8 +25,6 @@ use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-/// The version of `sentiment` in the catalog, copies of which have other numbers here.
-const SHIPPED: u32 = 2;
 const REVIEW: &str = "a gripping film with wonderful actors, i loved every minute";
 
 /// A grid with both versions of `sentiment`: the first has all the traffic, the second has none yet.
@@ -94,14 +93,15 @@ impl Two {
     }
 }
 
-/// A catalog with `sentiment` alone, as this version.
+/// A catalog with `sentiment` alone: its shipped version, under this number.
 fn catalog(version: u32, labels: [&str; 2]) -> TempDir {
     let catalog = tempfile::tempdir().expect("a folder");
     let folder = catalog.path().join("sentiment");
     copy(&root().join("experts/catalog/sentiment"), &folder);
+    let shipped = ExpertManifest::read(&folder).expect("good").expect("there").default_version;
     let package = folder.join(version.to_string());
-    if version != SHIPPED {
-        fs::rename(folder.join(SHIPPED.to_string()), &package).expect("renamed");
+    if version != shipped {
+        fs::rename(folder.join(shipped.to_string()), &package).expect("renamed");
     }
     let change = |path: &std::path::Path, old: &str, new: &str| {
         let text = fs::read_to_string(path).expect("readable");
@@ -110,10 +110,10 @@ fn catalog(version: u32, labels: [&str; 2]) -> TempDir {
     };
     change(
         &folder.join("expert.toml"),
-        &format!("default-version = {SHIPPED}"),
+        &format!("default-version = {shipped}"),
         &format!("default-version = {version}"),
     );
-    change(&package.join("version.toml"), &format!("version = {SHIPPED}"), &format!("version = {version}"));
+    change(&package.join("version.toml"), &format!("version = {shipped}"), &format!("version = {version}"));
     let config = package.join("config.json");
     let digest = |path| {
         Sha256::digest(fs::read(path).expect("readable"))
