@@ -12,11 +12,10 @@ use std::{
     time::Duration,
 };
 
-use harness::{Grid, LIMIT, copy, nanogrid, root};
+use harness::{Grid, LIMIT, copy, default_version, nanogrid, root};
 use nanogrid_proto::v1::{
     InferOptions, InferRequest, ListExpertsRequest, grid_client::GridClient, infer_request::Payload,
 };
-use nanogrid_settings::ExpertManifest;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -98,7 +97,7 @@ fn catalog(version: u32, labels: [&str; 2]) -> TempDir {
     let catalog = tempfile::tempdir().expect("a folder");
     let folder = catalog.path().join("sentiment");
     copy(&root().join("experts/catalog/sentiment"), &folder);
-    let shipped = ExpertManifest::read(&folder).expect("good").expect("there").default_version;
+    let shipped = default_version(&folder);
     let package = folder.join(version.to_string());
     if version != shipped {
         fs::rename(folder.join(shipped.to_string()), &package).expect("renamed");

@@ -213,7 +213,8 @@ fn catalog_with_a_broken_expert() -> tempfile::TempDir {
     for name in ["intent", "sentiment"] {
         harness::copy(&harness::root().join("experts/catalog").join(name), &catalog.path().join(name));
     }
-    let model = catalog.path().join("sentiment/2/model.onnx");
+    let broken = catalog.path().join("sentiment");
+    let model = broken.join(harness::default_version(&broken).to_string()).join("model.onnx");
     let mut bytes = std::fs::read(&model).expect("a model");
     *bytes.last_mut().expect("not empty") ^= 1;
     std::fs::write(&model, bytes).expect("written");

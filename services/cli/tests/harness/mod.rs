@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use nanogrid_settings::ExpertManifest;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
@@ -149,6 +150,11 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// Which version of an expert its manifest says is served.
+pub(crate) fn default_version(expert: &Path) -> u32 {
+    ExpertManifest::read(expert).expect("good").expect("there").default_version
 }
 
 /// Copies a folder and what is in it.
