@@ -2,7 +2,11 @@
 
 mod harness;
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use harness::{nanogrid, root};
 use serde_json::Value;
@@ -75,20 +79,28 @@ fn the_catalog_and_the_classifier_of_this_project_are_sound_and_load() {
     );
 }
 
+/// The expert `language`, copied to this folder; its shipped version.
+fn copied(language: &Path) -> PathBuf {
+    harness::copy(&root().join("experts/catalog/language"), language);
+    language.join(harness::default_version(language).to_string())
+}
+
 #[test]
 fn a_package_with_another_model_than_its_manifest_says_is_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
-    harness::copy(&root().join("experts/catalog/language"), &folder.path().join("language"));
-    fs::write(folder.path().join("language/1/model.onnx"), "not the model").expect("written");
-    is_wrong(&check(&[], &folder.path().join("language")), &["model.onnx", "sha256"]);
+    let language = folder.path().join("language");
+    let version = copied(&language);
+    fs::write(version.join("model.onnx"), "not the model").expect("written");
+    is_wrong(&check(&[], &language), &["model.onnx", "sha256"]);
 }
 
 #[test]
 fn a_package_without_its_tokenizer_is_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
-    harness::copy(&root().join("experts/catalog/language"), &folder.path().join("language"));
-    fs::remove_file(folder.path().join("language/1/tokenizer.json")).expect("removed");
-    is_wrong(&check(&[], &folder.path().join("language")), &["tokenizer.json"]);
+    let language = folder.path().join("language");
+    let version = copied(&language);
+    fs::remove_file(version.join("tokenizer.json")).expect("removed");
+    is_wrong(&check(&[], &language), &["tokenizer.json"]);
 }
 
 #[test]
